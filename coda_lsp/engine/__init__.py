@@ -1,0 +1,1 @@
+"""The engine as the language server sees it: a child process or a team server, spoken to over HTTP."""

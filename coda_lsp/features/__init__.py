@@ -1,0 +1,1 @@
+"""What the server does for the editor: one file a feature."""

@@ -1,0 +1,216 @@
+"""`textDocument/inlineCompletion`: the ghost text at the cursor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from lsprotocol import types
+
+from coda_lsp.backend import Backend
+from coda_lsp.context import window_around, with_line_ends_of, with_unix_line_ends
+from coda_lsp.documents import Snapshot
+from coda_lsp.engine.client import InfillRequest
+from coda_lsp.engine.errors import EngineError
+from coda_lsp.filters import apply_filters
+from coda_lsp.holes import HoleSpan, hole_at_cursor
+from coda_lsp.secret_files import is_secret
+from coda_lsp.settings import Settings
+from coda_lsp.suggestions import Answered, Shown, Suggestion, SuggestionCache
+
+logger = logging.getLogger(__name__)
+
+
+class NothingToShow(Exception):
+    """There is no suggestion here; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Popup:
+    """The entry chosen in the editor's completion list: the editor shows it in place of [start, end)."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class _Cursor:
+    """A place to complete: `text` and `offset` are as if the popup's entry were accepted already."""
+
+    document: Snapshot
+    text: str
+    offset: int
+    popup: _Popup | None
+    invoked: bool  # the user asked, rather than just typed
+
+
+class InlineCompletion:
+    """Suggests at the cursor, with one live request a document: a newer one cancels the older."""
+
+    def __init__(self, backend: Backend, settings: Callable[[], Settings]) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._cache = SuggestionCache()
+        self._live: dict[str, asyncio.Task[object]] = {}
+        self.last_outcome = "Nothing has been asked for yet."
+
+    async def complete(
+        self, document: Snapshot, params: types.InlineCompletionParams, encoding: types.PositionEncodingKind
+    ) -> types.InlineCompletionList:
+        """The suggestions for a cursor; an empty list where there are none.
+
+        Raises PositionError for a position outside of the document, CancelledError when a newer request comes in.
+        """
+        since_s = time.perf_counter()
+        cursor = _cursor_of(document, params, encoding)
+        with self._alone(document.uri):
+            try:
+                shown = await self._suggest(cursor)
+                self.last_outcome = f"Shown: {len(shown.suggestions)} suggestion(s)."
+            except (NothingToShow, EngineError) as reason:
+                shown = Shown(cursor.offset, cursor.offset, ())
+                self.last_outcome = str(reason)
+        logger.debug("%s %.1f ms", self.last_outcome, (time.perf_counter() - since_s) * 1e3)
+        return types.InlineCompletionList(_items(shown, cursor, encoding))
+
+    def forget(self, uri: str) -> None:
+        """Drop what is kept of a document that was closed."""
+        self._cache.forget(uri)
+        if (live := self._live.pop(uri, None)) is not None:
+            live.cancel()
+
+    def clear(self) -> None:
+        """Drop what was answered under other settings."""
+        self._cache.clear()
+
+    @contextlib.contextmanager
+    def _alone(self, uri: str) -> Iterator[None]:
+        """Cancel the request that is live for the document, and be it."""
+        task = asyncio.current_task()
+        assert task is not None
+        if (older := self._live.get(uri)) is not None:
+            older.cancel()
+        self._live[uri] = task
+        try:
+            yield
+        finally:
+            if self._live.get(uri) is task:
+                del self._live[uri]
+
+    async def _suggest(self, cursor: _Cursor) -> Shown:
+        settings = self._settings()
+        _require_wanted(cursor, settings)
+        candidates = settings.candidates if cursor.invoked else 1
+        shown = self._cache.find(cursor.document.uri, cursor.text, cursor.offset, candidates)
+        if shown is None:
+            hole = _choose_hole(cursor, settings)
+            if cursor.invoked:
+                await self._backend.ready()
+            answered = await self._ask(cursor, hole, candidates, settings)
+            self._cache.add(cursor.document.uri, answered)
+            shown = answered.at(cursor.text, cursor.offset)
+            assert shown is not None, "an answer applies to the text that it was made for"
+        return _worth_showing(shown, cursor, settings)
+
+    async def _ask(self, cursor: _Cursor, hole: HoleSpan, candidates: int, settings: Settings) -> Answered:
+        text = cursor.text
+        window = window_around(text, hole.start, hole.end)
+        before, after = text[window.start : hole.start], text[hole.end : window.end]
+        prefix, suffix = with_unix_line_ends(before), with_unix_line_ends(after)
+        request = InfillRequest(
+            before=prefix,
+            after=suffix,
+            hint=None,
+            single_line=hole.single_line,
+            max_tokens=settings.max_tokens,
+            candidates=candidates,
+            context_tokens=settings.context_tokens,
+            steps=settings.steps,
+            algorithm=settings.algorithm,
+            deadline_ms=settings.deadline_ms,
+        )
+        answer = await self._backend.infill(request)
+        kept: dict[str, float] = {}
+        for fill in answer.fills:
+            outcome = apply_filters(fill.text, prefix, suffix, cursor.document.language_id)
+            logger.debug("%r (%.2f) became %r by %s", fill.text, fill.confidence, outcome.text, outcome.fired)
+            if outcome.text:
+                kept.setdefault(with_line_ends_of(outcome.text, text), fill.confidence)
+        return Answered(
+            start=hole.start,
+            end=hole.end,
+            cursor=cursor.offset,
+            before=before,
+            hole=text[hole.start : hole.end],
+            after=after,
+            to_end=window.end == len(text),
+            candidates=candidates,
+            suggestions=tuple(Suggestion(text, confidence) for text, confidence in kept.items()),
+        )
+
+
+def _cursor_of(
+    document: Snapshot, params: types.InlineCompletionParams, encoding: types.PositionEncodingKind
+) -> _Cursor:
+    offset = document.offset_at(params.position, encoding)
+    invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
+    chosen = params.context.selected_completion_info
+    if chosen is None:
+        return _Cursor(document, document.text, offset, None, invoked)
+    start = document.offset_at(chosen.range.start, encoding)
+    end = document.offset_at(chosen.range.end, encoding)
+    text = document.text[:start] + chosen.text + document.text[end:]
+    return _Cursor(document, text, start + len(chosen.text), _Popup(start, end, chosen.text), invoked)
+
+
+def _require_wanted(cursor: _Cursor, settings: Settings) -> None:
+    """Raise NothingToShow where the settings say that no suggestion is wanted."""
+    if settings.enable == "off":
+        raise NothingToShow("Suggestions are off (coda.enable).")
+    if settings.enable == "manual" and not cursor.invoked:
+        raise NothingToShow("Suggestions appear only when asked for (coda.enable).")
+    if settings.server_url is not None and is_secret(cursor.document.uri):
+        raise NothingToShow("Files that hold secrets by their name are not sent to a team server.")
+
+
+def _choose_hole(cursor: _Cursor, settings: Settings) -> HoleSpan:
+    """The span to fill. Raises NothingToShow where a suggestion would only disturb."""
+    hole = hole_at_cursor(cursor.text, cursor.offset, cursor.document.language_id, invoked=cursor.invoked)
+    if hole is None:
+        raise NothingToShow("The cursor is inside a word, with code after it.")
+    if not cursor.invoked:
+        if hole.kind == "comment" and not settings.in_comments:
+            raise NothingToShow("The cursor is in a comment (coda.inComments).")
+        if hole.kind == "string" and not settings.in_strings:
+            raise NothingToShow("The cursor is in a string (coda.inStrings).")
+    return hole
+
+
+def _worth_showing(shown: Shown, cursor: _Cursor, settings: Settings) -> Shown:
+    """Without the suggestions that are too uncertain. Raises NothingToShow where none is left."""
+    if not shown.suggestions:
+        raise NothingToShow("The model had nothing useful to add here.")
+    if cursor.invoked:
+        return shown
+    certain = tuple(each for each in shown.suggestions if each.confidence >= settings.minimum_confidence)
+    if not certain:
+        best = max(each.confidence for each in shown.suggestions)
+        raise NothingToShow(f"The model was only {best:.0%} sure (coda.minimumConfidence).")
+    return replace(shown, suggestions=certain)
+
+
+def _items(shown: Shown, cursor: _Cursor, encoding: types.PositionEncodingKind) -> list[types.InlineCompletionItem]:
+    document, popup = cursor.document, cursor.popup
+    start, end, head = shown.start, shown.end, ""
+    if popup is not None:
+        if shown.start < cursor.offset:  # it would replace a part of the popup's entry, and editors refuse that
+            return []
+        head = popup.text
+        start, end = popup.start, shown.end - len(popup.text) + popup.end - popup.start
+    span = types.Range(document.position_at(start, encoding), document.position_at(end, encoding))
+    return [types.InlineCompletionItem(head + each.text, range=span) for each in shown.suggestions]

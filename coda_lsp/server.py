@@ -1,0 +1,145 @@
+"""One session with one editor: its settings, its engine, its features."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine
+from dataclasses import asdict
+from typing import Any
+
+from lsprotocol import types
+from pygls.capabilities import get_capability
+from pygls.lsp.server import LanguageServer
+
+from coda_lsp import __version__
+from coda_lsp.backend import Backend, Status
+from coda_lsp.engine.errors import EngineError
+from coda_lsp.features.fill_selection import FillSelection
+from coda_lsp.features.inline_completion import InlineCompletion
+from coda_lsp.features.work_progress import work_progress
+from coda_lsp.logs import ROOT, EditorLog, set_level
+from coda_lsp.protocol import CodaProtocol
+from coda_lsp.settings import Settings, parse_settings
+
+logger = logging.getLogger(__name__)
+
+SECTION = "coda"
+STATUS_NOTIFICATION = "coda/status"
+# An editor that never answers must not keep the model from being loaded.
+CONFIGURATION_TIMEOUT_S = 3.0
+
+
+class CodaServer(LanguageServer):
+    """The state of a session; `handlers.register` connects it to the messages."""
+
+    protocol: CodaProtocol  # pyrefly: ignore[bad-override-mutable-attribute]
+
+    def __init__(self) -> None:
+        super().__init__("coda-lsp", __version__, protocol_cls=CodaProtocol)
+        self.settings = self._start_options = Settings()
+        self.backend = Backend(self._show_status)
+        self.inline = InlineCompletion(self.backend, lambda: self.settings)
+        self.fill = FillSelection(self, self.protocol.documents, self.backend, lambda: self.settings)
+        self._editor_log = EditorLog(self.window_log_message)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self) -> None:
+        """Start the session's own work, once the client is ready for requests from us."""
+        logging.getLogger(ROOT).addHandler(self._editor_log)
+        self._in_background(self._begin())
+
+    async def close(self) -> None:
+        """End what runs for this session, the engine too."""
+        logging.getLogger(ROOT).removeHandler(self._editor_log)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.backend.close()
+
+    def set_start_options(self, raw: object) -> None:
+        """Take over `initializationOptions`; what the editor's configuration does not say stays as it is there."""
+        self._configure(raw)
+        self._start_options = self.settings
+
+    def reconfigure(self, raw: object) -> None:
+        """Take over settings that have changed; they are fetched where the editor can be asked for them."""
+        self._in_background(self._reconfigure(raw))
+
+    async def load_engine(self) -> None:
+        """Start the engine, or start it again, with a progress bar until it is ready."""
+        self.inline.clear()
+        await self.backend.restart(self.settings)
+        async with work_progress(self, "CoDA", cancellable=False) as report:
+            report(self.backend.status.message, 1)
+            with contextlib.suppress(EngineError):  # it is shown with the status
+                await self.backend.ready()
+
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """Log what went wrong outside of any request; pygls would show a popup for each."""
+        if isinstance(error, ValueError):  # JSONDecodeError and UnicodeDecodeError: bytes that are no message
+            self.protocol.refuse_unparsable(error)
+        logger.error("%s", error)
+
+    def _configure(self, raw: object) -> None:
+        self.settings, problems = parse_settings(raw, self._start_options)
+        for problem in problems:
+            self._show(types.MessageType.Warning, problem)
+        self.inline.clear()
+        set_level(self.settings.log_level)
+
+    async def _begin(self) -> None:
+        if get_capability(self.client_capabilities, "workspace.did_change_configuration.dynamic_registration", False):
+            options = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
+            registration = types.Registration("coda-settings", types.WORKSPACE_DID_CHANGE_CONFIGURATION, options)
+            self.client_register_capability(types.RegistrationParams([registration]))
+        if self._can_pull:
+            await self._pull_configuration()
+        await self.load_engine()
+
+    async def _reconfigure(self, raw: object) -> None:
+        before = self.settings
+        if self._can_pull:
+            await self._pull_configuration()
+        elif isinstance(raw, dict):
+            self._configure(raw.get(SECTION))
+        if _engine_settings(self.settings) != _engine_settings(before):
+            await self.load_engine()
+
+    @property
+    def _can_pull(self) -> bool:
+        return get_capability(self.client_capabilities, "workspace.configuration", False)
+
+    async def _pull_configuration(self) -> None:
+        params = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
+        answer = asyncio.ensure_future(self.workspace_configuration_async(params))
+        # Not wait_for: a late answer to a cancelled request would raise in pygls.
+        await asyncio.wait([answer], timeout=CONFIGURATION_TIMEOUT_S)
+        if not answer.done() or answer.exception() is not None:
+            logger.warning("The editor did not say how coda is configured; its start options are used.")
+            return
+        self._configure(next(iter(answer.result()), None))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _show(self, kind: types.MessageType, message: str) -> None:
+        self.window_show_message(types.ShowMessageParams(kind, message))
+
+    def _show_status(self, status: Status) -> None:
+        logger.log(logging.DEBUG if status.state == "busy" else logging.INFO, "%s: %s", status.state, status.message)
+        if status.state == "error":
+            advice = "When that is mended, run the command coda.restart or change the settings."
+            self._show(types.MessageType.Error, f"CoDA can't make suggestions. {status.message} {advice}")
+        experimental = self.client_capabilities.experimental
+        if isinstance(experimental, dict) and experimental.get("codaStatus"):
+            self.protocol.notify(STATUS_NOTIFICATION, asdict(status))
+
+
+def _engine_settings(settings: Settings) -> tuple[object, ...]:
+    """What a change of needs another engine."""
+    engine = (settings.model, settings.device, settings.dtype, settings.python)
+    return (settings.enable == "off", settings.server_url, settings.server_token, *engine)

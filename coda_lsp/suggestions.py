@@ -1,0 +1,118 @@
+"""Suggestions of a moment ago: typing along one, or coming back to its place, costs no request."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+_KEPT_A_DOCUMENT = 16
+_KEPT_DOCUMENTS = 32
+_CLOSERS = frozenset(")]}>\"'`")
+_MOST_AUTO_CLOSED = 3
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A text for the hole, and how sure the model is of it, from 0 to 1."""
+
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Suggestions for [start, end) of the text as it is now."""
+
+    start: int
+    end: int
+    suggestions: tuple[Suggestion, ...]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request that was answered: its hole [start, end), the cursor in it, the text around it, the suggestions.
+
+    `before` and `after` are what the answer depends on, `to_end` says whether `after` ends the document, and
+    `candidates` is how many suggestions were asked for.
+    """
+
+    start: int
+    end: int
+    cursor: int
+    before: str
+    hole: str
+    after: str
+    to_end: bool
+    candidates: int
+    suggestions: tuple[Suggestion, ...]
+
+    def at(self, text: str, cursor: int) -> Shown | None:
+        """What this answer says for a later text and cursor; None where it does not apply."""
+        if cursor < self.start or not _stands_before(text, self.start, self.before):
+            return None
+        typed = text[self.start : cursor]
+        untouched = typed == self.hole[: self.cursor - self.start]
+        rest = self.hole[self.cursor - self.start :] + self.after
+        closed = _auto_closed(text, cursor, rest, self.to_end)
+        if closed is None or (closed and untouched):
+            return None
+        end = cursor + closed + self.end - self.cursor
+        along = tuple(
+            Suggestion(each.text[len(typed) :], each.confidence)
+            for each in self.suggestions
+            if each.text.startswith(typed)
+            and len(each.text) > len(typed)
+            and _holds_in_order(each.text[len(typed) :], text[cursor : cursor + closed])
+        )
+        if along:
+            return Shown(cursor, end, along)
+        return Shown(self.start, end, self.suggestions) if untouched else None
+
+
+class SuggestionCache:
+    """The latest answers of each document."""
+
+    def __init__(self) -> None:
+        self._answered: OrderedDict[str, deque[Answered]] = OrderedDict()
+
+    def add(self, uri: str, answered: Answered) -> None:
+        """Remember an answer; the oldest ones are forgotten."""
+        self._answered.setdefault(uri, deque(maxlen=_KEPT_A_DOCUMENT)).appendleft(answered)
+        self._answered.move_to_end(uri)
+        if len(self._answered) > _KEPT_DOCUMENTS:
+            self._answered.popitem(last=False)
+
+    def find(self, uri: str, text: str, cursor: int, candidates: int) -> Shown | None:
+        """The suggestions that an earlier answer with at least so many candidates has for this cursor, newest first."""
+        for answered in self._answered.get(uri, ()):
+            if answered.candidates >= candidates and (shown := answered.at(text, cursor)) is not None:
+                return shown
+        return None
+
+    def forget(self, uri: str) -> None:
+        """Drop what is kept of a document."""
+        self._answered.pop(uri, None)
+
+    def clear(self) -> None:
+        """Drop everything: other settings or another model would answer differently."""
+        self._answered.clear()
+
+
+def _stands_before(text: str, end: int, before: str) -> bool:
+    return end >= len(before) and text.startswith(before, end - len(before))
+
+
+def _auto_closed(text: str, cursor: int, rest: str, to_end: bool) -> int | None:
+    """How many closers the editor has put between the cursor and `rest`; None where `rest` does not follow."""
+    for count in range(_MOST_AUTO_CLOSED + 1):
+        follows = cursor + count
+        if text.startswith(rest, follows) and (not to_end or len(text) == follows + len(rest)):
+            return count
+        if text[follows : follows + 1] not in _CLOSERS:
+            return None
+    return None
+
+
+def _holds_in_order(text: str, characters: str) -> bool:
+    remaining = iter(text)
+    return all(character in remaining for character in characters)

@@ -1,0 +1,3 @@
+from coda_model.cli import main
+
+main()

@@ -1,0 +1,163 @@
+"""One denoising step for all drafts of a request: a batched forward, draws at the masks, commits and edits."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from coda_model.draft import Draft, OpenHole, Site
+from coda_model.request import InfillOptions
+from coda_model.tokenizer import CodeTokenizer
+from coda_model.transformer import CodaTransformer
+from coda_model.unmask import Samples, choose_positions, even_commits, sample_tokens
+
+# Rows whose logits are held at one time: 256 rows of a vocabulary of 151,936 are 156 MB in fp32.
+_LOGIT_ROWS = 256
+
+
+@torch.inference_mode()
+def forward_rows(
+    model: CodaTransformer, sequences: Sequence[Sequence[int]], rows: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """Last hidden states [rows of the sequence, D] for each sequence of ids, from one forward of the padded batch."""
+    device = model.model.embed_tokens.weight.device
+    longest = max(len(ids) for ids in sequences)
+    pad = model.config.pad_token_id
+    ids_BxL = torch.tensor([[*ids, *[pad] * (longest - len(ids))] for ids in sequences], device=device)
+    mask_BxL = None
+    if any(len(ids) < longest for ids in sequences):
+        lengths_B = torch.tensor([len(ids) for ids in sequences], device=device)
+        mask_BxL = torch.arange(longest, device=device) < lengths_B[:, None]
+    hidden_BxLxD = model.hidden_states(ids_BxL, attention_mask_BxL=mask_BxL)
+    return [
+        hidden_LxD[torch.tensor(picked, dtype=torch.int64, device=device)]
+        for hidden_LxD, picked in zip(hidden_BxLxD, rows, strict=True)
+    ]
+
+
+class Denoiser:
+    """The steps of one request. Tokens that may never stand in a fill are forbidden at every draw."""
+
+    def __init__(
+        self, model: CodaTransformer, tokenizer: CodeTokenizer, options: InfillOptions, allow_carriage_return: bool
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.options = options
+        self._never_V = tokenizer.is_special | tokenizer.is_unwritable
+        if not allow_carriage_return:
+            self._never_V = self._never_V | tokenizer.has_carriage_return
+
+    @torch.inference_mode()
+    def first_step_confidence(self, drafts: Sequence[Draft]) -> list[list[float]]:
+        """For each draft and hole the mean of the likeliest tokens' probabilities at its masks, from one forward."""
+        assembled = [draft.assemble(self.model.config.mask_token_id) for draft in drafts]
+        hidden = self._forward(assembled)
+        means = []
+        for draft, (_, sites), hidden_NxD in zip(drafts, assembled, hidden, strict=True):
+            best_N = torch.cat(
+                [
+                    self._logits(draft, chunk, hidden_NxD[start : start + len(chunk)], False).softmax(-1).amax(-1)
+                    for start, chunk in _chunks(sites)
+                ]
+            ).tolist()
+            by_hole: list[list[float]] = [[] for _ in draft.holes]
+            for site, best in zip(sites, best_N, strict=True):
+                by_hole[site.hole].append(best)
+            means.append([sum(values) / len(values) for values in by_hole])
+        return means
+
+    @torch.inference_mode()
+    def step(self, drafts: Sequence[Draft], steps_left: int | None) -> None:
+        """Advance every draft that has masks by one step; with steps_left 1 all of them are complete afterwards.
+
+        steps_left None commits one token a step.
+        """
+        drafts = [draft for draft in drafts if draft.masked]
+        assembled = [draft.assemble(self.model.config.mask_token_id) for draft in drafts]
+        hidden = self._forward(assembled)
+        last = steps_left is not None and steps_left <= 1
+        for draft, (_, sites), hidden_NxD in zip(drafts, assembled, hidden, strict=True):
+            samples = self._sample(draft, sites, hidden_NxD, may_expand=not last)
+            count = even_commits(len(sites), steps_left)
+            chosen = choose_positions(samples.confidence, count, self.options.alg_temp, draft.generator).tolist()
+            self._commit(draft, sites, samples, chosen)
+
+    def _forward(self, assembled: Sequence[tuple[list[int], list[Site]]]) -> list[Tensor]:
+        return forward_rows(
+            self.model, [ids for ids, _ in assembled], [[site.row for site in sites] for _, sites in assembled]
+        )
+
+    def _sample(self, draft: Draft, sites: list[Site], hidden_NxD: Tensor, may_expand: bool) -> Samples:
+        options = self.options
+        parts = [
+            sample_tokens(
+                self._logits(draft, chunk, hidden_NxD[start : start + len(chunk)], may_expand),
+                options.algorithm,
+                draft.temperature,
+                options.top_p,
+                options.top_k,
+                draft.generator,
+            )
+            for start, chunk in _chunks(sites)
+        ]
+        return Samples(
+            ids=torch.cat([part.ids for part in parts]),
+            confidence=torch.cat([part.confidence for part in parts]),
+            log_probability=torch.cat([part.log_probability for part in parts]),
+        )
+
+    def _logits(self, draft: Draft, sites: Sequence[Site], hidden_NxD: Tensor, may_expand: bool) -> Tensor:
+        """Logits [N, V] with -inf for what the site's hole may not hold."""
+        logits_NxV = self.model.logits(hidden_NxD)
+        forbidden = torch.stack([self._forbidden(hole, may_expand) for hole in draft.holes]).to(logits_NxV.device)
+        holes_N = torch.tensor([site.hole for site in sites], device=logits_NxV.device)
+        return logits_NxV.masked_fill_(forbidden[holes_N], -torch.inf)
+
+    def _forbidden(self, hole: OpenHole, may_expand: bool) -> Tensor:
+        config = self.model.config
+        forbidden_V = self._never_V.clone()
+        if hole.single_line:
+            forbidden_V |= self.tokenizer.has_newline | self.tokenizer.has_carriage_return
+        if config.finds_length:
+            forbidden_V[config.expand_token_id] = not (may_expand and hole.may_expand)
+            forbidden_V[config.delete_token_id] = hole.fixed
+        return forbidden_V
+
+    def _commit(self, draft: Draft, sites: list[Site], samples: Samples, chosen: list[int]) -> None:
+        config = self.model.config
+        ids, log_probabilities = samples.ids.tolist(), samples.log_probability.tolist()
+        picked = set(chosen)
+        if config.finds_length:
+            for run in trailing_deletes(draft, sites, ids, config.delete_token_id):
+                if picked.intersection(run):
+                    picked.update(run)
+        # From the right, so that edits leave the slots still to be committed where they are.
+        for index in sorted(picked, reverse=True):
+            hole, slot, token = draft.holes[sites[index].hole], sites[index].slot, ids[index]
+            if config.finds_length and token == config.expand_token_id:
+                hole.expand(slot)
+            elif config.finds_length and token == config.delete_token_id:
+                hole.delete(slot, log_probabilities[index])
+            else:
+                hole.commit(slot, token, log_probabilities[index])
+
+
+def trailing_deletes(draft: Draft, sites: Sequence[Site], ids: Sequence[int], delete_id: int | None) -> list[set[int]]:
+    """For each hole the sites (as indices) of the masks at its end that are all drawn as delete.
+
+    Deletes gather at a hole's end; once one of the run is sure enough, the others would only cost steps.
+    """
+    runs: list[set[int]] = [set() for _ in draft.holes]
+    expected = [len(hole.slots) - 1 for hole in draft.holes]
+    for index in range(len(sites) - 1, -1, -1):
+        hole, slot, _ = sites[index]
+        if slot == expected[hole] and ids[index] == delete_id:
+            runs[hole].add(index)
+            expected[hole] -= 1
+    return runs
+
+
+def _chunks(sites: Sequence[Site]) -> Iterator[tuple[int, Sequence[Site]]]:
+    for start in range(0, len(sites), _LOGIT_ROWS):
+        yield start, sites[start : start + _LOGIT_ROWS]

@@ -1,0 +1,94 @@
+"""A document on its way from masks to text: fixed tokens, and holes whose slots are committed, grown and removed."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+
+MASK = None
+"""A slot that holds no token yet."""
+
+
+class Site(NamedTuple):
+    """A masked slot: which hole, which slot of it, and the row of the model's output that predicts it."""
+
+    hole: int
+    slot: int
+    row: int
+
+
+@dataclass
+class OpenHole:
+    """The slots of one hole, with the log-probability of each committed token (0 for a mask).
+
+    A slot that is expanded becomes two, one that is deleted goes away. `expansions_left` bounds the growth, so that
+    denoising ends even where a model expands what it deleted.
+    """
+
+    slots: list[int | None]
+    max_tokens: int
+    fixed: bool
+    single_line: bool
+    expansions_left: int
+    log_probabilities: list[float] = field(init=False)
+    delete_log_probabilities: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.log_probabilities = [0.0] * len(self.slots)
+
+    @property
+    def may_expand(self) -> bool:
+        return not self.fixed and self.expansions_left > 0 and len(self.slots) < self.max_tokens
+
+    def commit(self, slot: int, token: int, log_probability: float) -> None:
+        self.slots[slot] = token
+        self.log_probabilities[slot] = log_probability
+
+    def expand(self, slot: int) -> None:
+        """Two masks in place of one; nothing happens where the hole may not grow."""
+        if self.may_expand:
+            self.expansions_left -= 1
+            self.slots.insert(slot, MASK)
+            self.log_probabilities.insert(slot, 0.0)
+
+    def delete(self, slot: int, log_probability: float) -> None:
+        del self.slots[slot], self.log_probabilities[slot]
+        self.delete_log_probabilities.append(log_probability)
+
+    @property
+    def tokens(self) -> list[int]:
+        """The committed tokens."""
+        return [token for token in self.slots if token is not MASK]
+
+
+@dataclass
+class Draft:
+    """One way to fill the holes. `texts` are the n + 1 token lists around the n holes, shared by all drafts."""
+
+    texts: list[list[int]]
+    holes: list[OpenHole]
+    temperature: float
+    generator: torch.Generator
+
+    @property
+    def masked(self) -> int:
+        return sum(hole.slots.count(MASK) for hole in self.holes)
+
+    def assemble(self, mask_id: int) -> tuple[list[int], list[Site]]:
+        """The whole sequence of ids and its masked sites; position s is predicted by row s - 1, position 0 by row 0."""
+        ids = list(self.texts[0])
+        sites = []
+        for index, (hole, text) in enumerate(zip(self.holes, self.texts[1:], strict=True)):
+            for slot, token in enumerate(hole.slots):
+                if token is MASK:
+                    sites.append(Site(index, slot, max(len(ids) - 1, 0)))
+                ids.append(mask_id if token is MASK else token)
+            ids += text
+        return ids, sites
+
+    def mean_log_probability(self) -> float:
+        """Over all committed tokens; over the deletes where the fills are empty."""
+        tokens = [value for hole in self.holes for value in hole.log_probabilities]
+        deletes = [value for hole in self.holes for value in hole.delete_log_probabilities]
+        values = tokens or deletes
+        return sum(values) / len(values)

@@ -1,0 +1,207 @@
+"""Filling holes in a document: the one entry point of library, service and command line."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import torch
+
+from coda_model.checkpoint import read_config, read_weights
+from coda_model.context import cut_context, split_segments
+from coda_model.denoise import Denoiser
+from coda_model.draft import MASK, Draft, OpenHole
+from coda_model.errors import InputError
+from coda_model.length import best_lengths, first_guess, length_grid, unbalanced_brackets
+from coda_model.locate import checkpoint_name, locate_checkpoint
+from coda_model.placement import resolve_device, resolve_dtype
+from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Segment, Timings
+from coda_model.tokenizer import CodeTokenizer
+from coda_model.transformer import CodaTransformer
+
+__all__ = ["Candidate", "Hole", "InfillOptions", "InfillResult", "Infiller", "Progress", "Segment", "Timings"]
+
+# Candidates after the first are drawn at this temperature at least, or they would all be the first one.
+_ALTERNATIVE_TEMPERATURE = 0.7
+# Characters of a hint that are tokenised, for each token its hole may hold.
+_HINT_CHARACTERS = 16
+
+
+class Infiller:
+    """A model that fills holes. It has no state between requests; one thread uses it at a time."""
+
+    def __init__(self, model: CodaTransformer, tokenizer: CodeTokenizer, name: str, path: str) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.path = path
+
+    @classmethod
+    def from_pretrained(cls, path: str = "bundled", device: str = "cpu", dtype: str = "float32") -> Self:
+        """Load `bundled`, a checkpoint folder or a Hub id. Raises CodaError in one sentence where that fails."""
+        place = resolve_device(device)
+        number_format = resolve_dtype(dtype, place)
+        folder = locate_checkpoint(path)
+        config = read_config(folder)
+        tokenizer = CodeTokenizer.from_folder(folder, config.vocab_size)
+        model = read_weights(folder, config, place, number_format)
+        return cls(model, tokenizer, checkpoint_name(path), str(folder))
+
+    def run(self, segments: Sequence[Segment], options: InfillOptions) -> Iterator[Progress | InfillResult]:
+        """Fill the holes step by step: a Progress after every forward of the model, the InfillResult at last.
+
+        Nothing is computed between two items, so closing the iterator stops all work. Deterministic for equal
+        arguments. Raises InputError where there is no hole or the holes do not fit into the model's positions.
+        """
+        started = time.perf_counter()
+        texts, holes = split_segments(segments)
+        room = self.model.config.max_position_embeddings - sum(hole.length or hole.max_tokens for hole in holes)
+        if room < 0:
+            raise InputError(
+                f"The holes may take {self.model.config.max_position_embeddings - room} tokens together, but the model "
+                f"has {self.model.config.max_position_embeddings} positions."
+            )
+        return self._run(texts, holes, options, min(options.context_tokens, room), started)
+
+    def fill(self, segments: Sequence[Segment], **options: Any) -> InfillResult:
+        """Fill the holes at once; the keywords are the fields of InfillOptions."""
+        *_, result = self.run(segments, InfillOptions(**options))
+        assert isinstance(result, InfillResult)
+        return result
+
+    def info(self) -> dict[str, Any]:
+        """What is loaded: the fields of GET /v1/info in docs/protocol.md."""
+        config = self.model.config
+        weight = self.model.model.embed_tokens.weight
+        return {
+            "model": self.name,
+            "path": self.path,
+            "device": str(weight.device),
+            "dtype": str(weight.dtype).removeprefix("torch."),
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "vocabulary": config.vocab_size,
+            "layers": config.num_hidden_layers,
+            "hidden": config.hidden_size,
+            "max_positions": config.max_position_embeddings,
+            "length": "expand-delete" if config.finds_length else "grid",
+        }
+
+    def _run(
+        self, texts: list[str], holes: list[Hole], options: InfillOptions, budget: int, started: float
+    ) -> Iterator[Progress | InfillResult]:
+        context = cut_context(texts, budget, self.tokenizer)
+        hints = [self._hint_tokens(hole) for hole in holes]
+        tokenized = time.perf_counter()
+        denoiser = Denoiser(self.model, self.tokenizer, options, any("\r" in text for text in texts))
+        policy = self._length_policy(holes)
+        step, model_s = 0, 0.0
+        if policy == "grid":
+            before = time.perf_counter()
+            lengths = self._score_lengths(denoiser, context, holes, hints)
+            model_s, step = time.perf_counter() - before, 1
+            drafts = self._start(context, holes, lengths, options, count=max(2, options.candidates))
+            yield _progress(drafts, step, options)
+        else:
+            lengths = [[first_guess(hole, hint)] for hole, hint in zip(holes, hints, strict=True)]
+            drafts = self._start(context, holes, lengths, options, count=options.candidates)
+        while any(draft.masked for draft in drafts):
+            before = time.perf_counter()
+            steps_left = None if options.steps is None else max(options.steps - step, 1)
+            step_s = model_s / step if step else 0.0
+            if options.deadline_ms is not None and (before - started + 2 * step_s) * 1e3 >= options.deadline_ms:
+                steps_left = 1  # there is no time for a step after this one
+            denoiser.step(drafts, steps_left)
+            model_s, step = model_s + time.perf_counter() - before, step + 1
+            yield _progress(drafts, step, options)
+        candidates = self._rank(drafts, options.candidates)
+        timings = Timings(
+            tokenize_ms=(tokenized - started) * 1e3,
+            model_ms=model_s * 1e3,
+            total_ms=(time.perf_counter() - started) * 1e3,
+        )
+        yield InfillResult(candidates, step, policy, timings)
+
+    def _length_policy(self, holes: list[Hole]) -> LengthPolicy:
+        if all(hole.length is not None for hole in holes):
+            return "fixed"
+        return "expand-delete" if self.model.config.finds_length else "grid"
+
+    def _hint_tokens(self, hole: Hole) -> int:
+        return len(self.tokenizer.encode((hole.hint or "")[: hole.max_tokens * _HINT_CHARACTERS]))
+
+    def _score_lengths(
+        self, denoiser: Denoiser, context: list[list[int]], holes: list[Hole], hints: list[int]
+    ) -> list[list[int]]:
+        """For each hole its two best lengths, by one forward of a batch where the holes walk their grids together."""
+        grids = [length_grid(hole, hint) for hole, hint in zip(holes, hints, strict=True)]
+        longest = max(len(grid) for grid in grids)
+        drafts = [
+            self._draft(context, holes, [grid[min(i, len(grid) - 1)] for grid in grids], True, 0.0, seed=0)
+            for i in range(longest)
+        ]
+        means = denoiser.first_step_confidence(drafts)
+        return [
+            best_lengths(grid, [means[i][hole] for i in range(len(grid))], count=2) for hole, grid in enumerate(grids)
+        ]
+
+    def _start(
+        self, context: list[list[int]], holes: list[Hole], lengths: list[list[int]], options: InfillOptions, count: int
+    ) -> list[Draft]:
+        """`count` drafts: the first of each choice of lengths at the wanted temperature, the others warmer."""
+        choices = max(len(options_of_hole) for options_of_hole in lengths)
+        fixed = not self.model.config.finds_length
+        warm = max(options.temperature, _ALTERNATIVE_TEMPERATURE)
+        return [
+            self._draft(
+                context,
+                holes,
+                [options_of_hole[i % choices % len(options_of_hole)] for options_of_hole in lengths],
+                fixed,
+                options.temperature if i < choices else warm,
+                options.seed + i,
+            )
+            for i in range(count)
+        ]
+
+    def _draft(
+        self,
+        context: list[list[int]],
+        holes: list[Hole],
+        lengths: list[int],
+        fixed: bool,
+        temperature: float,
+        seed: int,
+    ) -> Draft:
+        open_holes = [
+            OpenHole(
+                slots=[MASK] * length,
+                max_tokens=hole.max_tokens,
+                fixed=fixed or hole.length is not None,
+                single_line=hole.single_line,
+                expansions_left=hole.max_tokens,
+            )
+            for hole, length in zip(holes, lengths, strict=True)
+        ]
+        device = self.model.model.embed_tokens.weight.device
+        return Draft(context, open_holes, temperature, torch.Generator(device).manual_seed(seed))
+
+    def _rank(self, drafts: Sequence[Draft], count: int) -> tuple[Candidate, ...]:
+        """Different fills, best first: by mean log-probability, then by the brackets left without a partner."""
+        ranked = []
+        for order, draft in enumerate(drafts):
+            fills = tuple(self.tokenizer.decode(hole.tokens) for hole in draft.holes)
+            texts = [self.tokenizer.decode(ids) for ids in draft.texts]
+            document = "".join(part for pair in zip(texts, (*fills, ""), strict=True) for part in pair)
+            mean = draft.mean_log_probability()
+            probabilities = tuple(tuple(math.exp(p) for p in hole.log_probabilities) for hole in draft.holes)
+            key = (-round(mean, 6), unbalanced_brackets(document), order)
+            ranked.append((key, Candidate(fills, math.exp(mean), probabilities)))
+        ranked.sort(key=lambda pair: pair[0])
+        different = {candidate.fills: candidate for _, candidate in reversed(ranked)}
+        return tuple(candidate for _, candidate in ranked if different[candidate.fills] is candidate)[:count]
+
+
+def _progress(drafts: Sequence[Draft], step: int, options: InfillOptions) -> Progress:
+    masked = max(draft.masked for draft in drafts)
+    steps = step + masked if options.steps is None else min(step + masked, max(options.steps, step))
+    return Progress(step=step, steps=steps, masked=masked)

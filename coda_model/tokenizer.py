@@ -1,0 +1,124 @@
+"""Text to token ids and back, and what is known about each token."""
+
+import re
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders
+from torch import Tensor
+
+from coda_model.errors import CodaError, InputError
+
+# Control characters other than tab, line feed, form feed and carriage return, and the mark of undecodable bytes.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd]")
+
+
+def byte_alphabet() -> dict[str, int]:
+    """Character to byte of byte-level BPE vocabularies (Radford et al. 2019): printable Latin-1 stands for itself, the
+    other 68 bytes are written as the characters from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
+
+
+class CodeTokenizer:
+    """A byte-level BPE tokenizer that takes every text as plain text: `<|mask|>` in a source file is eight characters.
+
+    The tables are [vocab_size] bool vectors over the model's vocabulary, which may be larger than the tokenizer's.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
+        """Raises CodaError where the tokenizer is not byte-level or has ids the model does not know."""
+        if not isinstance(tokenizer.decoder, decoders.ByteLevel):
+            raise CodaError("The tokenizer is not a byte-level one, which is the only kind the engine can constrain.")
+        largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        if largest >= vocab_size:
+            raise CodaError(f"The tokenizer has the id {largest}, but the model's vocabulary ends at {vocab_size - 1}.")
+        # Markers such as <|fim_prefix|> are often registered as plain additions; text that spells one is still text.
+        added = tokenizer.get_added_tokens_decoder().values()
+        tokenizer.add_special_tokens([AddedToken(token.content, special=True, normalized=False) for token in added])
+        tokenizer.encode_special_tokens = True
+        self._tokenizer = tokenizer
+        self.vocab_size = vocab_size
+
+    @classmethod
+    def from_folder(cls, folder: Path, vocab_size: int) -> "CodeTokenizer":
+        """Read `tokenizer.json`, or `vocab.json` with `merges.txt`. Raises CodaError naming what is missing or bad."""
+        file = folder / "tokenizer.json"
+        if file.is_file():
+            try:
+                tokenizer = Tokenizer.from_file(str(file))
+            except Exception as error:  # the library raises bare Exception for every fault of the file
+                raise CodaError(f"{file} is damaged or no tokenizer ({error}).") from None
+        elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+            tokenizer = _convert_slow_files(folder)
+        else:
+            raise CodaError(f"{folder} holds no tokenizer: neither tokenizer.json nor vocab.json with merges.txt.")
+        try:
+            return cls(tokenizer, vocab_size)
+        except CodaError as error:
+            raise CodaError(f"{folder}: {error}") from None
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; nothing is added. Raises InputError where the text holds half of a surrogate pair."""
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InputError("The text holds half of a surrogate pair, which is no character.") from None
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: list[int]) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=False)
+
+    @cached_property
+    def _token_bytes(self) -> list[bytes | None]:
+        """The bytes of each id; None for added tokens and ids without a token."""
+        alphabet = str.maketrans({character: chr(byte) for character, byte in byte_alphabet().items()})
+        table: list[bytes | None] = [None] * self.vocab_size
+        for token, token_id in self._tokenizer.get_vocab(with_added_tokens=True).items():
+            table[token_id] = token.translate(alphabet).encode("latin-1", "replace")
+        for token_id in self._tokenizer.get_added_tokens_decoder():
+            table[token_id] = None
+        return table
+
+    def _table(self, holds: list[bool]) -> Tensor:
+        return torch.tensor(holds, dtype=torch.bool)
+
+    @cached_property
+    def is_special(self) -> Tensor:
+        """Added tokens, and ids no text has."""
+        return self._table([token is None for token in self._token_bytes])
+
+    @cached_property
+    def has_newline(self) -> Tensor:
+        return self._table([token is not None and b"\n" in token for token in self._token_bytes])
+
+    @cached_property
+    def has_carriage_return(self) -> Tensor:
+        return self._table([token is not None and b"\r" in token for token in self._token_bytes])
+
+    @cached_property
+    def is_unwritable(self) -> Tensor:
+        """Tokens that are not whole UTF-8 characters by themselves, or hold control characters."""
+        return self._table([token is not None and not _is_writable(token) for token in self._token_bytes])
+
+
+def _is_writable(token: bytes) -> bool:
+    try:
+        return not _UNPRINTABLE.search(token.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
+
+
+def _convert_slow_files(folder: Path) -> Tokenizer:
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CodaError(f"{folder}: the tokenizer's vocab.json and merges.txt cannot be read ({reason}).") from None
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise CodaError(f"{folder}: the tokenizer is a {type(tokenizer).__name__}, which is no byte-level one.")
+    return tokenizer.backend_tokenizer

@@ -1,0 +1,122 @@
+"""Which tokens to draw at masked positions, how sure the model is, and which positions to commit (pure functions).
+
+Sampling as in arXiv 2510.03270, section 4, after Dream (arXiv 2508.15487) and MaskGIT (arXiv 2202.04200).
+Dimensions: N masked positions, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from coda_model.request import Algorithm
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One drawn token a position: ids [N] int64, the score that ranks positions [N] fp32, and the model's own
+    log-probability of the token [N] fp32 (before temperature, top-p and top-k, so that draws can be compared)."""
+
+    ids: Tensor
+    confidence: Tensor
+    log_probability: Tensor
+
+
+def sample_tokens(
+    logits_NxV: Tensor,
+    algorithm: Algorithm = "entropy",
+    temperature: float = 0.0,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Samples:
+    """Draw a token at each position (the likeliest at temperature 0) and score the position.
+
+    Temperature, top-p and top-k apply before the scoring. The score is the drawn token's probability (`maskgit_plus`),
+    the likeliest's minus the second's (`topk_margin`), the negative entropy in nats (`entropy`), or chance (`origin`).
+    Forbidden tokens have the logit -inf.
+    """
+    shaped = logits_NxV / temperature if temperature > 0 else logits_NxV
+    if top_p is not None and top_p < 1:
+        shaped = keep_nucleus(shaped, top_p)
+    if top_k is not None:
+        shaped = keep_top_k(shaped, top_k)
+    probability_NxV = shaped.softmax(-1)
+    if temperature > 0:
+        ids = torch.multinomial(probability_NxV, 1, generator=generator).squeeze(-1)
+    else:
+        ids = probability_NxV.argmax(-1)
+    return Samples(
+        ids=ids,
+        confidence=_confidence(probability_NxV, ids, algorithm, generator),
+        log_probability=logits_NxV.log_softmax(-1).gather(-1, ids[:, None]).squeeze(-1),
+    )
+
+
+def _confidence(
+    probability_NxV: Tensor, ids: Tensor, algorithm: Algorithm, generator: torch.Generator | None
+) -> Tensor:
+    match algorithm:
+        case "maskgit_plus":
+            return probability_NxV.gather(-1, ids[:, None]).squeeze(-1)
+        case "topk_margin":
+            best_Nx2 = probability_NxV.topk(min(2, probability_NxV.shape[-1]), dim=-1).values
+            return best_Nx2[:, 0] - best_Nx2[:, 1:].sum(-1)
+        case "entropy":
+            return -torch.special.entr(probability_NxV).sum(-1)
+        case "origin":
+            return torch.rand(ids.shape, generator=generator, device=ids.device)
+
+
+def keep_nucleus(logits_NxV: Tensor, top_p: float) -> Tensor:
+    """Set to -inf all but the smallest set of likeliest tokens whose probabilities sum to at least top_p.
+
+    The likeliest token always stays (Holtzman et al., arXiv 1904.09751).
+    """
+    ordered, order = logits_NxV.sort(dim=-1, descending=True, stable=True)
+    probability = ordered.softmax(-1)
+    before = probability.cumsum(-1) - probability
+    outside = before >= top_p
+    outside[..., 0] = False
+    return logits_NxV.masked_fill(torch.zeros_like(outside).scatter(-1, order, outside), -torch.inf)
+
+
+def keep_top_k(logits_NxV: Tensor, top_k: int) -> Tensor:
+    """Set to -inf all but the k likeliest tokens (all that tie with the k-th stay)."""
+    kth = logits_NxV.topk(min(top_k, logits_NxV.shape[-1]), dim=-1).values[..., -1:]
+    return logits_NxV.masked_fill(logits_NxV < kth, -torch.inf)
+
+
+def linear_commits(masked: int, step: int, steps: int, eps: float = 1e-3) -> int:
+    """How many of `masked` positions to commit at `step` (from 0) of `steps`, as the published schedule does.
+
+    The noise level falls linearly from t = 1 to eps in `steps` steps; a step from t to s commits
+    int(masked * (1 - s / t)), the last one everything (arXiv 2510.03270, section 4).
+    """
+    if step >= steps - 1:
+        return masked
+    t, s = (1 - (1 - eps) * i / steps for i in (step, step + 1))
+    return int(masked * (1 - s / t))
+
+
+def even_commits(masked: int, steps_left: int | None) -> int:
+    """How many of `masked` positions to commit now so that `steps_left` steps suffice (None: one a step)."""
+    if not masked:
+        return 0
+    return 1 if steps_left is None else -(-masked // max(steps_left, 1))
+
+
+def choose_positions(
+    confidence_N: Tensor, count: int, alg_temp: float | None = None, generator: torch.Generator | None = None
+) -> Tensor:
+    """Indices [min(count, N)] of the positions to commit: the surest, earlier ones first among equals.
+
+    With alg_temp > 0 they are drawn without replacement by softmax(confidence / alg_temp).
+    """
+    count = min(count, len(confidence_N))
+    if alg_temp is not None and alg_temp > 0 and 0 < count < len(confidence_N):
+        # Gumbel-top-k: the same draw as taking one after the other, and safe where a weight underflows to zero.
+        uniform = torch.rand(confidence_N.shape, generator=generator, device=confidence_N.device)
+        noise = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+        confidence_N = confidence_N / alg_temp + noise
+    return confidence_N.sort(descending=True, stable=True).indices[:count]

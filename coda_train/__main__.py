@@ -1,0 +1,5 @@
+"""`python -m coda_train`."""
+
+from coda_train.cli import main
+
+main()

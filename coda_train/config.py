@@ -1,0 +1,275 @@
+"""Configuration: frozen dataclasses, presets as TOML files, and `key=value` overrides."""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from coda_train.data.infilling import InfillConfig
+from coda_train.errors import ConfigError
+
+STAGES = ("pretrain", "midtrain", "sft")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of the Qwen3 backbone (arXiv 2510.03270, section 2)."""
+
+    vocab_size: int = 8192
+    hidden_size: int = 256
+    num_layers: int = 6
+    num_heads: int = 4
+    num_kv_heads: int = 2
+    head_dim: int = 64
+    intermediate_size: int = 768
+    rope_theta: float = 1e4
+    rms_norm_eps: float = 1e-6
+    tie_word_embeddings: bool = True
+    max_positions: int = 2048
+    compute_dtype: str = "auto"
+    """float32, bfloat16, or auto: float32 on a CPU, bfloat16 elsewhere. Parameters are always float32."""
+    remat: str = "none"
+    """What the backward pass recomputes: none, dots (all but matrix products) or full (every layer)."""
+    unroll_layers: bool = False
+    """Unroll the scan over layers: faster steps, slower compilation."""
+
+    def __post_init__(self) -> None:
+        _one_of("model.compute_dtype", self.compute_dtype, ("auto", "float32", "bfloat16"))
+        _one_of("model.remat", self.remat, ("none", "dots", "full"))
+        if self.num_heads % self.num_kv_heads:
+            raise ConfigError(
+                f"model.num_heads ({self.num_heads}) must be a multiple of model.num_kv_heads ({self.num_kv_heads})"
+            )
+        if self.head_dim % 2:
+            raise ConfigError(f"model.head_dim must be even for rotary positions, not {self.head_dim}")
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """Noise of packed batches: how many tokens become masks, and where (arXiv 2510.03270, section 3).
+
+    `prefix` (S1), `suffix` (S2) and `block` (S3) are probabilities over the run, read by `schedule`:
+    constant takes the one value; linear goes from the first value to the second; table splits the run into as many
+    equal parts as there are values.
+    """
+
+    eps: float = 1e-3
+    antithetic: bool = True
+    schedule: str = "constant"
+    per: str = "sequence"
+    """What one draw of S1, S2, S3 decides: a sequence or the whole batch."""
+    prefix: tuple[float, ...] = (0.01,)
+    suffix: tuple[float, ...] = (0.01,)
+    block: tuple[float, ...] = (0.01,)
+    block_sizes: tuple[int, ...] = (2, 4, 8)
+    edges: str = "clip"
+    """Block windows at the ends of a row: clip keeps the rate sigma everywhere, window drops those that stick out."""
+
+    def __post_init__(self) -> None:
+        _one_of("noise.schedule", self.schedule, ("constant", "linear", "table"))
+        _one_of("noise.per", self.per, ("sequence", "batch"))
+        _one_of("noise.edges", self.edges, ("clip", "window"))
+        if not 0 < self.eps < 1:
+            raise ConfigError(f"noise.eps must lie between 0 and 1, not {self.eps}")
+        if not self.block_sizes or min(self.block_sizes) < 1:
+            raise ConfigError("noise.block_sizes needs at least one size, each 1 or more")
+        for name in ("prefix", "suffix", "block"):
+            values = getattr(self, name)
+            wanted = {"constant": 1, "linear": 2}.get(self.schedule)
+            if not values or (wanted and len(values) != wanted):
+                raise ConfigError(f"noise.{name} needs {wanted or 'at least 1'} value(s) for schedule {self.schedule}")
+            if not all(0 <= value <= 1 for value in values):
+                raise ConfigError(f"noise.{name} holds probabilities between 0 and 1, not {values}")
+
+    def probabilities(self, progress: float) -> tuple[float, float, float]:
+        """(S1, S2, S3) at `progress` through the run, 0 to 1."""
+        return (self._at(self.prefix, progress), self._at(self.suffix, progress), self._at(self.block, progress))
+
+    def _at(self, values: tuple[float, ...], progress: float) -> float:
+        if self.schedule == "linear":
+            return values[0] + (values[1] - values[0]) * min(progress, 1.0)
+        return values[min(int(progress * len(values)), len(values) - 1)]
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Optimizer and its learning-rate schedule."""
+
+    name: str = "adamw"
+    """adamw, adafactor (no relative step, no parameter scaling), or muon (matrices; the rest by AdamW)."""
+    peak: float = 1e-3
+    schedule: str = "cosine"
+    """After the warm-up: cosine, linear, wsd (constant, then linear over the last fifth) or constant."""
+    schedule_by: str = "steps"
+    """What the schedule follows: steps, or time (stage.minutes, added up over resumes)."""
+    warmup: float = 0.02
+    """Share of the run."""
+    final: float = 0.0
+    """Learning rate at the end, as a share of the peak."""
+    b1: float = 0.9
+    b2: float = 0.98
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    """Applied to matrices, not to norms."""
+    clip: float = 1.0
+    """Global norm of the gradient; 0 is off."""
+
+    def __post_init__(self) -> None:
+        _one_of("optimizer.name", self.name, ("adamw", "adafactor", "muon"))
+        _one_of("optimizer.schedule", self.schedule, ("cosine", "linear", "wsd", "constant"))
+        _one_of("optimizer.schedule_by", self.schedule_by, ("steps", "time"))
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One run of the loop."""
+
+    batches: str = "packed"
+    """packed: whole documents, noised here; infill: rows with holes, expand and delete targets."""
+    steps: int = 1000
+    minutes: float = 0.0
+    """Budget of wall-clock time; 0 is none. With optimizer.schedule_by=time it sets the schedule too."""
+    batch_size: int = 32
+    length: int = 256
+    loss_chunk: int = 1024
+    """Rows of logits held at a time."""
+    seed: int = 0
+    ema: float = 0.0
+    """Decay of the averaged weights that are exported; 0 is off."""
+    log_every: int = 10
+    eval_every: int = 500
+    eval_batches: int = 8
+    checkpoint_every: int = 500
+    checkpoints_kept: int = 2
+
+    def __post_init__(self) -> None:
+        _one_of("stage.batches", self.batches, ("packed", "infill"))
+        for name in ("steps", "batch_size", "loss_chunk", "log_every", "eval_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"stage.{name} must be 1 or more, not {getattr(self, name)}")
+        if self.length < 2:
+            raise ConfigError(f"stage.length must be 2 or more, not {self.length}")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"stage.ema must lie in [0, 1), not {self.ema}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a run; saved beside every checkpoint."""
+
+    name: str = "pretrain"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    stage: StageConfig = field(default_factory=StageConfig)
+    infill: InfillConfig = field(default_factory=InfillConfig)
+
+    def __post_init__(self) -> None:
+        if self.optimizer.schedule_by == "time" and self.stage.minutes <= 0:
+            raise ConfigError("optimizer.schedule_by=time needs stage.minutes")
+        if self.stage.length > self.model.max_positions:
+            raise ConfigError(
+                f"stage.length ({self.stage.length}) is over model.max_positions ({self.model.max_positions})"
+            )
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship with the package."""
+    folder = resources.files("coda_train") / "presets"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_preset(name: str, stage: str, overrides: typing.Sequence[str] = ()) -> TrainConfig:
+    """The configuration of one stage of a preset (a shipped name or a path to a TOML file), with overrides applied.
+
+    Raises ConfigError for an unknown preset, stage or key, or a value of the wrong kind.
+    """
+    if stage not in STAGES:
+        raise ConfigError(f"unknown stage {stage}: it is one of {', '.join(STAGES)}")
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(f"there is no preset file {name}")
+        text = path.read_text(encoding="utf-8")
+    else:
+        names = preset_names()
+        if name not in names:
+            raise ConfigError(f"unknown preset {name}{_nearest(name, names)}: the presets are {', '.join(names)}")
+        text = (resources.files("coda_train") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"preset {name} is not valid TOML: {error}") from None
+    tree = {"name": stage, "model": data.get("model", {}), **data.get(stage, {})}
+    for override in overrides:
+        _apply(tree, override)
+    return from_dict(tree)
+
+
+def from_dict(tree: dict[str, Any]) -> TrainConfig:
+    """Rebuild a configuration from `dataclasses.asdict` of one, or from a preset's tables."""
+    return _build(TrainConfig, tree, "")
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"an override reads key=value, such as optimizer.peak=3e-4, not {override!r}")
+    *parents, leaf = key.strip().split(".")
+    node = tree
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"{key} does not name a setting: {parent} holds a value")
+    try:
+        node[leaf] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        node[leaf] = text
+
+
+def _build(cls: Any, tree: dict[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    names = [entry.name for entry in dataclasses.fields(cls)]
+    values = {}
+    for key, value in tree.items():
+        path = f"{where}{key}"
+        if key not in names:
+            raise ConfigError(f"unknown setting {path}{_nearest(key, names)}")
+        values[key] = _coerce(value, hints[key], path)
+    return cls(**values)
+
+
+def _coerce(value: Any, hint: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{path} is a group of settings: set one of them, such as {path}.{_first_field(hint)}")
+        return _build(hint, value, f"{path}.")
+    if typing.get_origin(hint) is tuple:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(_coerce(item, typing.get_args(hint)[0], path) for item in items)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(hint, types.UnionType) and (not isinstance(value, hint) or (hint is int and value is True)):
+        raise ConfigError(f"{path} takes a value of type {hint.__name__}, not {value!r}")
+    return value
+
+
+def _first_field(cls: Any) -> str:
+    return dataclasses.fields(cls)[0].name
+
+
+def _nearest(name: str, names: typing.Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _one_of(path: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{path} is one of {', '.join(allowed)}, not {value!r}")

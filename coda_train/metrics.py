@@ -1,0 +1,96 @@
+"""What a run says: a line every few steps, a progress bar on a terminal, and `metrics.jsonl`."""
+
+import json
+import math
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+BUCKETS = 4
+"""Noise levels are reported in this many equal ranges."""
+
+
+class Metrics:
+    """Writes metrics of one run; use as a context manager."""
+
+    def __init__(self, run: Path, console: Console, stage: str, resumed_from: int = 0):
+        self._path = run / "metrics.jsonl"
+        self._console = console
+        _forget_after(self._path, resumed_from)
+        self._file = self._path.open("a", encoding="utf-8")
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(stage, total=1.0, note="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+        self._file.close()
+
+    def say(self, text: str) -> None:
+        """One line for the person."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def train(self, step: int, progress: float, values: dict[str, float | list[float]], eta_s: float) -> None:
+        """Report a training step."""
+        self._write({"step": step, "kind": "train", **values})
+        text = (
+            f"step {step}  loss {values['loss']:.4f}  nll {values['nll']:.3f}  "
+            f"grad {values['grad_norm']:.2f}  lr {values['lr']:.2e}  {values['tokens_per_s']:,.0f} tok/s"
+        )
+        self.say(f"{text}  eta {_clock(eta_s)}")
+        self._bar.update(self._task, completed=progress, note=f"loss {values['loss']:.3f} eta {_clock(eta_s)}")
+
+    def held_out(self, step: int, values: dict[str, float | list[float]]) -> None:
+        """Report an evaluation on held-out text."""
+        self._write({"step": step, "kind": "held_out", **values})
+        self.say(f"step {step}  held-out loss {values['loss']:.4f}  nll {values['nll']:.3f}")
+
+    def _write(self, row: dict) -> None:
+        rounded = {key: _rounded(value) for key, value in row.items()}
+        self._file.write(json.dumps({**rounded, "time": round(time.time(), 1)}) + "\n")
+        self._file.flush()
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Drop the rows of steps that a resumed run will do again."""
+    if path.exists():
+        rows = [line for line in path.read_text("utf-8").splitlines() if line and _step(line) <= step]
+        temporary = path.with_name(f".{path.name}.partial")
+        temporary.write_text("".join(f"{row}\n" for row in rows), "utf-8")
+        temporary.replace(path)
+
+
+def _step(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):
+        return math.inf  # a line cut short by a kill
+
+
+def _rounded(value):
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def _clock(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "--:--"
+    minutes, rest = divmod(int(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"

@@ -1,0 +1,194 @@
+"""The Qwen3 backbone with full attention, in Flax NNX (arXiv 2510.03270, section 2)."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from coda_train.config import ModelConfig
+
+MASKED_SCORE = -1e30
+
+
+def _matrix(rngs: nnx.Rngs, shape: tuple[int, ...], scale: float = 1.0) -> nnx.Param:
+    return nnx.Param(0.02 * scale * jax.random.normal(rngs.params(), shape, jnp.float32))
+
+
+def rms_norm(x: jax.Array, weight: jax.Array, eps: float) -> jax.Array:
+    """RMSNorm over the last axis, computed in float32, returned in x's type."""
+    wide = x.astype(jnp.float32)
+    scale = jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + eps)
+    return (wide * scale * weight).astype(x.dtype)
+
+
+def rope_tables(length: int, head_dim: int, theta: float) -> tuple[jax.Array, jax.Array]:
+    """(cos, sin), each [length, head_dim] float32, for rotate-half rotary positions."""
+    frequencies = theta ** (-jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
+    angles = jnp.arange(length, dtype=jnp.float32)[:, None] * frequencies
+    angles = jnp.concatenate([angles, angles], axis=-1)
+    return jnp.cos(angles), jnp.sin(angles)
+
+
+def rotate(x_BxLxHxD: jax.Array, cos_LxD: jax.Array, sin_LxD: jax.Array) -> jax.Array:
+    """Rotate heads by their positions, in float32."""
+    wide = x_BxLxHxD.astype(jnp.float32)
+    first, second = jnp.split(wide, 2, axis=-1)
+    turned = jnp.concatenate([-second, first], axis=-1)
+    return (wide * cos_LxD[:, None, :] + turned * sin_LxD[:, None, :]).astype(x_BxLxHxD.dtype)
+
+
+def segment_bias(segment_ids: jax.Array) -> jax.Array:
+    """[batch, length] segment ids -> [batch, 1, length, length] float32: 0 within a segment, far below else."""
+    same = segment_ids[:, :, None] == segment_ids[:, None, :]
+    return jnp.where(same, 0.0, MASKED_SCORE)[:, None].astype(jnp.float32)
+
+
+@jax.custom_vjp
+def linear(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """x [..., in] @ weight [in, out]; the gradients are float32 sums of products in x's type."""
+    return x @ weight.astype(x.dtype)
+
+
+def _linear_forward(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return linear(x, weight), (x, weight)
+
+
+def _linear_backward(saved: tuple[jax.Array, jax.Array], grad: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, weight = saved
+    # Without the barrier XLA's CPU backend computes the gradient's elementwise producers once more, in transposed
+    # order, to feed the second product: a third of the whole step.
+    x, grad = jax.lax.optimization_barrier((x, grad))
+    rows_x, rows_grad = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
+    weight_grad = jnp.einsum("nd,nf->df", rows_x, rows_grad, preferred_element_type=jnp.float32)
+    return grad @ weight.T.astype(grad.dtype), weight_grad
+
+
+linear.defvjp(_linear_forward, _linear_backward)
+
+
+class Attention(nnx.Module):
+    """Grouped-query attention, never causal, with RMSNorm of each query and key head before RoPE."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        width, heads, kv_heads = config.hidden_size, config.num_heads, config.num_kv_heads
+        self.q_proj = _matrix(rngs, (width, heads * config.head_dim))
+        self.k_proj = _matrix(rngs, (width, kv_heads * config.head_dim))
+        self.v_proj = _matrix(rngs, (width, kv_heads * config.head_dim))
+        self.o_proj = _matrix(rngs, (heads * config.head_dim, width), (2 * config.num_layers) ** -0.5)
+        self.q_norm = nnx.Param(jnp.ones(config.head_dim))
+        self.k_norm = nnx.Param(jnp.ones(config.head_dim))
+
+    def __call__(self, x_BxLxD: jax.Array, rope: tuple[jax.Array, jax.Array], bias: jax.Array) -> jax.Array:
+        config, dtype = self.config, x_BxLxD.dtype
+        batch, length, _ = x_BxLxD.shape
+        groups = config.num_heads // config.num_kv_heads
+
+        def heads(weight: nnx.Param, count: int) -> jax.Array:
+            return linear(x_BxLxD, weight[...]).reshape(batch, length, count, config.head_dim)
+
+        q = rotate(rms_norm(heads(self.q_proj, config.num_heads), self.q_norm[...], config.rms_norm_eps), *rope)
+        k = rotate(rms_norm(heads(self.k_proj, config.num_kv_heads), self.k_norm[...], config.rms_norm_eps), *rope)
+        v = heads(self.v_proj, config.num_kv_heads)
+        # Plain batched products over repeated keys: XLA's CPU backend runs them twice as fast as grouped ones.
+        q = (q * config.head_dim**-0.5).swapaxes(1, 2)
+        k = jnp.repeat(k.swapaxes(1, 2), groups, axis=1)
+        v = jnp.repeat(v.swapaxes(1, 2), groups, axis=1)
+        scores = jnp.einsum("bhld,bhmd->bhlm", q, k, preferred_element_type=jnp.float32)
+        attention = jax.nn.softmax(scores + bias, axis=-1).astype(dtype)
+        mixed = jnp.einsum("bhlm,bhmd->bhld", attention, v).swapaxes(1, 2)
+        return linear(mixed.reshape(batch, length, -1), self.o_proj[...])
+
+
+class FeedForward(nnx.Module):
+    """SwiGLU: down(silu(gate(x)) * up(x))."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        width, inner = config.hidden_size, config.intermediate_size
+        self.gate_proj = _matrix(rngs, (width, inner))
+        self.up_proj = _matrix(rngs, (width, inner))
+        self.down_proj = _matrix(rngs, (inner, width), (2 * config.num_layers) ** -0.5)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        inner = jax.nn.silu(linear(x, self.gate_proj[...])) * linear(x, self.up_proj[...])
+        return linear(inner, self.down_proj[...])
+
+
+class Block(nnx.Module):
+    """One pre-norm layer."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        self.input_norm = nnx.Param(jnp.ones(config.hidden_size))
+        self.attention = Attention(config, rngs=rngs)
+        self.post_norm = nnx.Param(jnp.ones(config.hidden_size))
+        self.mlp = FeedForward(config, rngs=rngs)
+
+    def __call__(self, x: jax.Array, rope: tuple[jax.Array, jax.Array], bias: jax.Array) -> jax.Array:
+        eps = self.config.rms_norm_eps
+        x = x + self.attention(rms_norm(x, self.input_norm[...], eps), rope, bias)
+        return x + self.mlp(rms_norm(x, self.post_norm[...], eps))
+
+
+class Coda(nnx.Module):
+    """Token ids to hidden states and logits. `layers` holds every layer's parameters stacked on a leading axis."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        self.embed = _matrix(rngs, (config.vocab_size, config.hidden_size))
+
+        @nnx.split_rngs(splits=config.num_layers)
+        @nnx.vmap(in_axes=(0,), out_axes=0)
+        def stack(rngs: nnx.Rngs) -> Block:
+            return Block(config, rngs=rngs)
+
+        self.layers = stack(rngs)
+        self.norm = nnx.Param(jnp.ones(config.hidden_size))
+        if not config.tie_word_embeddings:
+            self.head = _matrix(rngs, (config.vocab_size, config.hidden_size))
+
+    def __call__(self, tokens: jax.Array, segment_ids: jax.Array) -> jax.Array:
+        """Hidden states after the last norm.
+
+        Args:
+            tokens: [batch, length] int32.
+            segment_ids: [batch, length] int32; a token attends to the tokens with its own id.
+
+        Returns:
+            [batch, length, hidden] in the compute type.
+        """
+        config = self.config
+        x = self.embed[...][tokens].astype(compute_dtype(config))
+        rope = rope_tables(tokens.shape[1], config.head_dim, config.rope_theta)
+        bias = segment_bias(segment_ids)
+        graph, stacked = nnx.split(self.layers)
+
+        def layer(x: jax.Array, parameters: nnx.State) -> tuple[jax.Array, None]:
+            return nnx.merge(graph, parameters)(x, rope, bias), None
+
+        x, _ = jax.lax.scan(_remat(layer, config.remat), x, stacked, unroll=config.unroll_layers or 1)
+        return rms_norm(x, self.norm[...], config.rms_norm_eps)
+
+    def head_weight(self) -> jax.Array:
+        """[vocabulary, hidden] float32: the embedding, or the untied head."""
+        return (self.embed if self.config.tie_word_embeddings else self.head)[...]
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        """[..., hidden] -> [..., vocabulary] float32. Training never holds these for a whole batch: see loss.py."""
+        return jnp.matmul(hidden, self.head_weight().T.astype(hidden.dtype), preferred_element_type=jnp.float32)
+
+
+def compute_dtype(config: ModelConfig) -> jnp.dtype:
+    """The type activations are computed in on this machine."""
+    if config.compute_dtype == "auto":
+        return jnp.dtype(jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
+    return jnp.dtype(config.compute_dtype)
+
+
+def _remat(layer: Callable, policy: str) -> Callable:
+    if policy == "none":
+        return layer
+    saved = jax.checkpoint_policies.dots_with_no_batch_dims_saveable if policy == "dots" else None
+    return functools.partial(jax.checkpoint, prevent_cse=False, policy=saved)(layer)

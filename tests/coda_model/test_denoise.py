@@ -1,0 +1,210 @@
+"""Denoising steps with a model that knows the answer, so that growing, shrinking and committing can be checked."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from coda_model.config import ModelConfig
+from coda_model.denoise import Denoiser, forward_rows, trailing_deletes
+from coda_model.draft import MASK, Draft, OpenHole
+from coda_model.infill import Infiller
+from coda_model.request import Hole, InfillOptions
+from coda_model.tokenizer import CodeTokenizer
+from coda_model.transformer import CodaTransformer
+
+PREFIX, SUFFIX = [10, 11, 12], [13, 14]
+
+
+class Oracle(nn.Module):
+    """Row i - 1 says what token i of the sequence should be: `answer(ids)` gives the id wanted at each position."""
+
+    def __init__(self, config: ModelConfig, answer: Callable[[list[int]], list[int]]) -> None:
+        super().__init__()
+        self.config = config
+        self.answer = answer
+        self.model = nn.Module()
+        self.model.embed_tokens = nn.Embedding(1, 1)
+        self.forwards = 0
+
+    def hidden_states(self, ids_BxL: Tensor, attention_mask_BxL: Tensor | None = None) -> Tensor:
+        self.forwards += 1
+        hidden = torch.zeros(*ids_BxL.shape, self.config.vocab_size)
+        for row, ids in enumerate(ids_BxL.tolist()):
+            length = len(ids) if attention_mask_BxL is None else int(attention_mask_BxL[row].sum())
+            hidden[row, :, 60] = 1.0  # what is drawn where the wanted token is forbidden
+            for position, wanted in enumerate(self.answer(ids[:length])):
+                # The further right, the less sure, so that the order of commits is known.
+                hidden[row, max(position - 1, 0), wanted] = 12.0 - position / length
+        return hidden
+
+    def logits(self, rows_NxD: Tensor) -> Tensor:
+        return rows_NxD.clone()
+
+
+def knows(middle: list[int], config: ModelConfig) -> Callable[[list[int]], list[int]]:
+    """Wants `middle` between PREFIX and SUFFIX: expands the last mask while slots lack, deletes those too many."""
+    assert config.expand_token_id is not None
+    assert config.delete_token_id is not None
+    grow, shrink = config.expand_token_id, config.delete_token_id
+
+    def answer(ids: list[int]) -> list[int]:
+        slots = len(ids) - len(PREFIX) - len(SUFFIX)
+        wanted = [*middle[:slots], *[shrink] * (slots - len(middle))]
+        if slots < len(middle):
+            masks = [i for i, token in enumerate(ids[len(PREFIX) :][:slots]) if token == config.mask_token_id]
+            wanted[masks[-1]] = grow
+        return [*PREFIX, *wanted, *SUFFIX]
+
+    return answer
+
+
+class Spelling(CodeTokenizer):
+    """Encodes P and S as PREFIX and SUFFIX, and of any other text only the number of characters."""
+
+    def encode(self, text: str) -> list[int]:
+        return {"P": PREFIX, "S": SUFFIX}.get(text, [20] * len(text))
+
+
+@pytest.fixture(scope="module")
+def coder(tokenizer: Tokenizer, tiny_config: ModelConfig) -> CodeTokenizer:
+    return Spelling(tokenizer, tiny_config.vocab_size)
+
+
+PLAIN = st.integers(30, 99)  # ids of printable characters
+
+
+@given(st.lists(PLAIN, max_size=40), st.integers(1, 50), st.booleans())
+def test_the_length_is_found_from_any_first_guess(
+    tiny_config: ModelConfig, coder: CodeTokenizer, middle: list[int], guess: int, single_line: bool
+) -> None:
+    oracle = Oracle(tiny_config, knows(middle, tiny_config))
+    infiller = Infiller(oracle, coder, "oracle", "")  # type: ignore[arg-type]
+    result = infiller.fill(["P", Hole(hint="x" * guess, single_line=single_line, max_tokens=50), "S"])
+    assert result.candidates[0].fills == (coder.decode(middle),)
+    assert result.length_policy == "expand-delete"
+    assert result.steps == oracle.forwards
+    # One step a token, one for each growth, and one for all the deletes at the end.
+    assert result.steps <= len(middle) + max(len(middle) - guess, 0) + 1
+
+
+def test_growth_ends_at_max_tokens(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
+    oracle = Oracle(tiny_config, knows(list(range(40, 80)), tiny_config))
+    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(hint="x", max_tokens=7), "S"])  # type: ignore[arg-type]
+    assert len(result.candidates[0].token_confidences[0]) == 7
+
+
+@pytest.mark.parametrize("wanted", ["expand", "delete", "mask", "eos"])
+def test_a_model_that_only_edits_comes_to_an_end(tiny_config: ModelConfig, coder: CodeTokenizer, wanted: str) -> None:
+    token = getattr(tiny_config, f"{wanted}_token_id")
+    oracle = Oracle(tiny_config, lambda ids: [token] * len(ids))
+    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(max_tokens=9, single_line=True), "S"])  # type: ignore[arg-type]
+    (fill,), probabilities = result.candidates[0].fills, result.candidates[0].token_confidences[0]
+    assert len(probabilities) == (0 if wanted == "delete" else 9)
+    assert not any(special in fill for special in ("<|", "\ufffd", "\n"))
+    assert result.steps <= 18
+    assert 0 < result.candidates[0].confidence <= 1
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 11, 12, 40])
+def test_steps_are_kept(tiny_config: ModelConfig, coder: CodeTokenizer, steps: int) -> None:
+    middle = list(range(50, 62))
+    oracle = Oracle(tiny_config, knows(middle, tiny_config))
+    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(length=12), "S"], steps=steps)  # type: ignore[arg-type]
+    assert oracle.forwards == result.steps == min(steps, 12)
+    assert result.candidates[0].fills == (coder.decode(middle),)
+    assert result.length_policy == "fixed"
+
+
+def test_the_grid_takes_the_length_the_model_is_surest_of(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
+    """Without expand and delete ids: only at the right number of masks does the model know all of the middle."""
+    config = replace(tiny_config, expand_token_id=None, delete_token_id=None)
+    middle = list(range(50, 56))
+
+    def answer(ids: list[int]) -> list[int]:
+        slots = len(ids) - len(PREFIX) - len(SUFFIX)
+        return [*PREFIX, *middle, *SUFFIX] if slots == len(middle) else []
+
+    oracle = Oracle(config, answer)
+    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(max_tokens=30), "S"])  # type: ignore[arg-type]
+    assert result.candidates[0].fills == (coder.decode(middle),)
+    assert result.length_policy == "grid"
+    assert result.steps == oracle.forwards
+    assert len(result.candidates) == 1
+
+
+def open_hole(slots: list[int | None], **changes: object) -> OpenHole:
+    values: dict = {"max_tokens": 8, "fixed": False, "single_line": False, "expansions_left": 8} | changes
+    return OpenHole(slots=slots, **values)
+
+
+def draft_of(*holes: OpenHole) -> Draft:
+    texts = [PREFIX, *[SUFFIX] * len(holes)]
+    return Draft(texts, list(holes), 0.0, torch.Generator().manual_seed(0))
+
+
+def test_assemble_applies_the_shift() -> None:
+    draft = draft_of(open_hole([50, MASK]), open_hole([MASK]))
+    ids, sites = draft.assemble(mask_id=3)
+    assert ids == [10, 11, 12, 50, 3, 13, 14, 3, 13, 14]
+    assert [(site.hole, site.slot, site.row) for site in sites] == [(0, 1, 3), (1, 0, 6)]
+    bare = Draft([[], []], [open_hole([MASK, MASK])], 0.0, torch.Generator())
+    assert [site.row for site in bare.assemble(3)[1]] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("slots", "drawn", "runs"),
+    [
+        ([MASK, MASK, MASK], [9, 5, 5], [{1, 2}]),
+        ([MASK, MASK, MASK], [5, 9, 5], [{2}]),
+        ([MASK, MASK, MASK], [5, 5, 9], [set()]),
+        ([MASK, 40, MASK], [5, 5], [{1}]),
+        ([MASK, MASK, 40], [5, 5], [set()]),
+        ([MASK], [5], [{0}]),
+    ],
+)
+def test_trailing_deletes(slots: list[int | None], drawn: list[int], runs: list[set[int]]) -> None:
+    draft = draft_of(open_hole(slots))
+    assert trailing_deletes(draft, draft.assemble(3)[1], drawn, delete_id=5) == runs
+
+
+def test_an_expansion_that_no_longer_fits_stays_a_mask() -> None:
+    hole = open_hole([MASK, MASK], max_tokens=3)
+    hole.expand(1)
+    hole.expand(0)
+    assert hole.slots == [MASK, MASK, MASK]
+    assert len(hole.log_probabilities) == 3
+    assert hole.expansions_left == 7
+    spent = open_hole([MASK], expansions_left=0)
+    spent.expand(0)
+    assert spent.slots == [MASK]
+
+
+@pytest.mark.parametrize("rows", [[[0, 4], [2], [0, 1]], [[9], [], [1, 0, 1]]])
+def test_forward_rows_equals_one_forward_a_sequence(tiny_model: CodaTransformer, rows: list[list[int]]) -> None:
+    sequences = [list(range(20, 30)), [7, 8, 9], [30, 31]]
+    for ids, picked, hidden in zip(sequences, rows, forward_rows(tiny_model, sequences, rows), strict=True):
+        alone = tiny_model.hidden_states(torch.tensor([ids]))[0, picked]
+        torch.testing.assert_close(hidden, alone, atol=1e-5, rtol=0)
+
+
+def test_drafts_in_one_batch_do_not_touch_each_other(tiny_model: CodaTransformer, tiny_checkpoint: Path) -> None:
+    coder = CodeTokenizer.from_folder(tiny_checkpoint, tiny_model.config.vocab_size)
+
+    def drafts() -> list[Draft]:
+        return [draft_of(open_hole([MASK] * n)) for n in (2, 7, 4)]
+
+    together, apart = drafts(), drafts()
+    denoiser = Denoiser(tiny_model, coder, InfillOptions(), allow_carriage_return=False)
+    while any(draft.masked for draft in together):
+        denoiser.step(together, None)
+    for draft in apart:
+        while draft.masked:
+            denoiser.step([draft], None)
+    assert [draft.holes[0].slots for draft in together] == [draft.holes[0].slots for draft in apart]

@@ -1,0 +1,47 @@
+import pytest
+
+from coda_model.length import best_lengths, first_guess, length_grid, unbalanced_brackets
+from coda_model.request import Hole
+
+
+@pytest.mark.parametrize(
+    ("hole", "hint_tokens", "expected"),
+    [
+        (Hole(single_line=True), 0, 12),
+        (Hole(), 0, 32),
+        (Hole(max_tokens=5), 0, 5),
+        (Hole(), 7, 7),
+        (Hole(max_tokens=20), 90, 20),
+        (Hole(length=3), 7, 3),
+    ],
+)
+def test_first_guess(hole: Hole, hint_tokens: int, expected: int) -> None:
+    assert first_guess(hole, hint_tokens) == expected
+
+
+@pytest.mark.parametrize(
+    ("hole", "hint_tokens", "expected"),
+    [
+        (Hole(max_tokens=12), 0, [1, 2, 3, 4, 6, 8, 12]),
+        (Hole(max_tokens=10), 0, [1, 2, 3, 4, 6, 8, 10]),
+        (Hole(max_tokens=1), 0, [1]),
+        (Hole(max_tokens=6), 5, [1, 2, 3, 4, 5, 6]),
+        (Hole(max_tokens=4), 50, [1, 2, 3, 4]),
+        (Hole(length=9), 5, [9]),
+    ],
+)
+def test_length_grid(hole: Hole, hint_tokens: int, expected: list[int]) -> None:
+    assert length_grid(hole, hint_tokens) == expected
+
+
+def test_best_lengths() -> None:
+    assert best_lengths([1, 2, 4, 8], [0.3, 0.9, 0.5, 0.9], 2) == [2, 8]
+    assert best_lengths([5], [0.1], 2) == [5]
+
+
+@pytest.mark.parametrize(
+    ("text", "lonely"),
+    [("", 0), ("f(x[1], {2: 3})", 0), ("f(x", 1), ("x)", 1), ("([)]", 2), ("}{", 2), ("((()", 2)],
+)
+def test_unbalanced_brackets(text: str, lonely: int) -> None:
+    assert unbalanced_brackets(text) == lonely

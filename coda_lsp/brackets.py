@@ -11,7 +11,7 @@ _BRACKET = re.compile(r"[()\[\]{}]")
 # A line that starts with such a word, or ends with a semicolon, is a statement: brackets that are still open there were
 # left open by an unfinished one, and would make everything below it look like their content.
 _TOKEN = re.compile(
-    r"[()\[\]{}]|;(?=[ \t]*[\r\n])|^[ \t]*(?:def|return|import|raise|while|with|let|const|pub)\b", re.MULTILINE
+    r"[()\[\]{}]|;(?=[ \t]*[\r\n])|^[ \t]*(?:def|return|import|raise|while|with|pub)\b(?!\()", re.MULTILINE
 )
 
 

@@ -33,6 +33,7 @@ class Language:
     interpolations: tuple[str, ...] = ()  # code inside a string
     opener: str | None = _BRACE
     data_braces: tuple[str, ...] = ()  # nodes whose braces hold data, not statements
+    lone_closers: tuple[str, ...] = ()  # nodes with a ")" that closes nothing
     function: str = "language"
 
 
@@ -173,6 +174,7 @@ LANGUAGES = (
         strings=("string", "raw_string", "ansi_c_string", "translated_string", "heredoc_body"),
         interpolations=("command_substitution",),
         opener=_BASH,
+        lone_closers=("case_item",),
     ),
     Language(
         name="html",

@@ -55,4 +55,5 @@ def _is_no_ordinary_refusal(record: logging.LogRecord) -> bool:
     if not record.name.startswith("pygls"):
         return True
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, JsonRpcException) and "Unable to deserialize" not in str(record.msg)
+    no_json = record.name == "pygls.io_" and isinstance(error, ValueError)
+    return not (isinstance(error, JsonRpcException) or no_json or "Unable to deserialize" in str(record.msg))

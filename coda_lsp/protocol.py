@@ -100,7 +100,9 @@ class CodaProtocol(LanguageServerProtocol):
 
     def refuse(self, error: JsonRpcException, msg_id: str | int | None = None) -> None:
         """Answer a message with an error; without an id where the message can't even be told to be a request."""
-        self._send_data(types.ResponseErrorMessage(id=msg_id, error=error.to_response_error()))
+        response_error = self._converter.unstructure(error.to_response_error())
+        # As a dict: the converter would leave out an id of null, which JSON-RPC asks for.
+        self._send_data({"jsonrpc": self.VERSION, "id": msg_id, "error": response_error})
 
     def refuse_unparsable(self, reason: Exception) -> None:
         """Answer bytes that are no JSON."""

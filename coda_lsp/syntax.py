@@ -19,7 +19,12 @@ logger = logging.getLogger(__name__)
 _WINDOW_BEFORE, _WINDOW_AFTER = 20_000, 10_000
 
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
-_UNINDENTED_LINE = re.compile(r"^(?=[A-Za-z@#])", re.MULTILINE)
+# Where a long text is cut, in order of preference: at such lines one is hardly inside a string or a comment.
+_WORDS = "async|class|const|def|export|fn|func|function|impl|private|protected|pub|public|static|struct|type"
+_CUTS = tuple(
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (rf"^(?:@\w|#\w|(?:{_WORDS})\b)", r"^[A-Za-z]", rf"^[ \t]+(?:{_WORDS})\b")
+)
 _LONE_CR = re.compile(r"\r(?!\n)")  # a line end to an editor, but not to most grammars
 _NOT_LINE_END = re.compile(r"[^\r\n]")
 _QUOTE_KINDS = ('"', "'", "`", '"""')  # tokens that open a string and stand alone when it is never closed
@@ -123,11 +128,11 @@ def parse(text: str, language_id: str, offset: int) -> SyntaxTree | None:
 
 
 def _window(text: str, offset: int) -> tuple[int, int]:
-    """A span around the offset that, in a long text, starts at an unindented line: seldom inside a string."""
+    """A span around the offset that, in a long text, starts at an unindented line."""
     start = max(offset - _WINDOW_BEFORE, 0)
     if start > 0:
-        found = _UNINDENTED_LINE.search(text, start, offset)
-        start = found.start() if found else start
+        cuts = (cut.search(text, start, offset) for cut in _CUTS)
+        start = next((found.start() for found in cuts if found), start)
     return start, min(offset + _WINDOW_AFTER, len(text))
 
 
@@ -150,11 +155,15 @@ def _parser(language: Language) -> tree_sitter.Parser | None:
 
 @cache
 def _query(language: Language) -> tree_sitter.Query:
-    """Captures comments, strings, the code interpolated in them, and quotes that are left alone in an error."""
+    """Captures comments, strings, the code interpolated in them, and quotes left alone in an error.
+
+    Closers that close nothing are taken for comments: both are blanked.
+    """
     from tree_sitter import Query
 
     grammar = load_grammar(language)
     patterns = [f"({kind}) @comment" for kind in language.comments]
+    patterns += [f'({kind} ")" @comment)' for kind in language.lone_closers]
     patterns += [f"({kind}) @string" for kind in language.strings]
     patterns += [f"({kind}) @interpolation" for kind in language.interpolations]
     patterns += [f"(ERROR {_literal(kind)} @quote)" for kind in _QUOTE_KINDS if grammar.id_for_node_kind(kind, False)]

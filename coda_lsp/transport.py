@@ -117,7 +117,7 @@ async def _serve(reader: AsyncReader, writer: Writer) -> int:
     protocol = server.protocol
     protocol.set_writer(writer)
     try:
-        await run_async(protocol.ended, reader, protocol, logger, server.report_server_error)
+        await run_async(protocol.ended, reader, protocol, error_handler=server.report_server_error)
     except (asyncio.IncompleteReadError, ConnectionError, ValueError) as error:
         logger.warning("The connection ended within a message: %s", error)
     finally:

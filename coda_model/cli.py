@@ -1,7 +1,7 @@
 """The command line: `coda-model infill`, `coda-model serve`, `coda-model info`."""
 
 import json
-import sys
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -194,8 +194,7 @@ def _silence() -> Iterator[None]:
 
 
 def main() -> None:
+    # By default the threads of a matrix product spin while they wait for each other. Where another program holds one of
+    # the cores that made a step ten times slower; sleeping costs microseconds. Read when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app(prog_name="coda-model")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

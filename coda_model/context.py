@@ -1,6 +1,7 @@
 """How much of a document the model sees: tokens around the holes, the far ends cut away."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from coda_model.errors import InputError
 from coda_model.request import Hole, Segment
@@ -42,6 +43,21 @@ def share_budget(budget: int, wants: Sequence[int], weights: Sequence[int]) -> l
         budget -= sum(granted[i] for i in content)
         waiting = [i for i in waiting if i not in content] if content else []
     return granted
+
+
+def fit_holes(holes: Sequence[Hole], positions: int) -> list[Hole]:
+    """The holes with `max_tokens` lowered, where needed, so that together they take half of the model's positions.
+
+    The other half is context. Exact lengths stay. Raises InputError where not even these fit.
+    """
+    exact = sum(hole.length or 0 for hole in holes)
+    free = [hole for hole in holes if hole.length is None]
+    if exact + len(free) > positions:
+        raise InputError(
+            f"The holes take at least {exact + len(free)} tokens together, but the model has {positions} positions."
+        )
+    granted = iter(share_budget(max(positions // 2 - exact, len(free)), [h.max_tokens for h in free], [1] * len(free)))
+    return [hole if hole.length is not None else replace(hole, max_tokens=next(granted)) for hole in holes]
 
 
 def cut_context(texts: Sequence[str], budget: int, tokenizer: CodeTokenizer) -> list[list[int]]:

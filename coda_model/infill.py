@@ -8,10 +8,9 @@ from typing import Any, Self
 import torch
 
 from coda_model.checkpoint import read_config, read_weights
-from coda_model.context import cut_context, split_segments
+from coda_model.context import cut_context, fit_holes, split_segments
 from coda_model.denoise import Denoiser
 from coda_model.draft import MASK, Draft, OpenHole
-from coda_model.errors import InputError
 from coda_model.length import best_lengths, first_guess, length_grid, unbalanced_brackets
 from coda_model.locate import checkpoint_name, locate_checkpoint
 from coda_model.placement import resolve_device, resolve_dtype
@@ -55,12 +54,9 @@ class Infiller:
         """
         started = time.perf_counter()
         texts, holes = split_segments(segments)
-        room = self.model.config.max_position_embeddings - sum(hole.length or hole.max_tokens for hole in holes)
-        if room < 0:
-            raise InputError(
-                f"The holes may take {self.model.config.max_position_embeddings - room} tokens together, but the model "
-                f"has {self.model.config.max_position_embeddings} positions."
-            )
+        positions = self.model.config.max_position_embeddings
+        holes = fit_holes(holes, positions)
+        room = positions - sum(hole.length or hole.max_tokens for hole in holes)
         return self._run(texts, holes, options, min(options.context_tokens, room), started)
 
     def fill(self, segments: Sequence[Segment], **options: Any) -> InfillResult:

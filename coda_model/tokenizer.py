@@ -1,12 +1,10 @@
 """Text to token ids and back, and what is known about each token."""
 
 import re
-from functools import cached_property
 from pathlib import Path
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders
-from torch import Tensor
 
 from coda_model.errors import CodaError, InputError
 
@@ -25,7 +23,9 @@ def byte_alphabet() -> dict[str, int]:
 class CodeTokenizer:
     """A byte-level BPE tokenizer that takes every text as plain text: `<|mask|>` in a source file is eight characters.
 
-    The tables are [vocab_size] bool vectors over the model's vocabulary, which may be larger than the tokenizer's.
+    `is_special`, `is_unwritable`, `has_newline`, `has_carriage_return` are [vocab_size] bool vectors over the model's
+    vocabulary, which may be larger than the tokenizer's. Special are added tokens and ids no text has; unwritable are
+    tokens that are not whole UTF-8 characters by themselves or hold control characters.
     """
 
     def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
@@ -40,7 +40,11 @@ class CodeTokenizer:
         tokenizer.add_special_tokens([AddedToken(token.content, special=True, normalized=False) for token in added])
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
-        self.vocab_size = vocab_size
+        token_bytes = _token_bytes(tokenizer, vocab_size)
+        self.is_special = torch.tensor([token is None for token in token_bytes])
+        self.is_unwritable = torch.tensor([token is not None and not _is_writable(token) for token in token_bytes])
+        self.has_newline = torch.tensor([token is not None and b"\n" in token for token in token_bytes])
+        self.has_carriage_return = torch.tensor([token is not None and b"\r" in token for token in token_bytes])
 
     @classmethod
     def from_folder(cls, folder: Path, vocab_size: int) -> "CodeTokenizer":
@@ -71,37 +75,16 @@ class CodeTokenizer:
     def decode(self, ids: list[int]) -> str:
         return self._tokenizer.decode(ids, skip_special_tokens=False)
 
-    @cached_property
-    def _token_bytes(self) -> list[bytes | None]:
-        """The bytes of each id; None for added tokens and ids without a token."""
-        alphabet = str.maketrans({character: chr(byte) for character, byte in byte_alphabet().items()})
-        table: list[bytes | None] = [None] * self.vocab_size
-        for token, token_id in self._tokenizer.get_vocab(with_added_tokens=True).items():
-            table[token_id] = token.translate(alphabet).encode("latin-1", "replace")
-        for token_id in self._tokenizer.get_added_tokens_decoder():
-            table[token_id] = None
-        return table
 
-    def _table(self, holds: list[bool]) -> Tensor:
-        return torch.tensor(holds, dtype=torch.bool)
-
-    @cached_property
-    def is_special(self) -> Tensor:
-        """Added tokens, and ids no text has."""
-        return self._table([token is None for token in self._token_bytes])
-
-    @cached_property
-    def has_newline(self) -> Tensor:
-        return self._table([token is not None and b"\n" in token for token in self._token_bytes])
-
-    @cached_property
-    def has_carriage_return(self) -> Tensor:
-        return self._table([token is not None and b"\r" in token for token in self._token_bytes])
-
-    @cached_property
-    def is_unwritable(self) -> Tensor:
-        """Tokens that are not whole UTF-8 characters by themselves, or hold control characters."""
-        return self._table([token is not None and not _is_writable(token) for token in self._token_bytes])
+def _token_bytes(tokenizer: Tokenizer, vocab_size: int) -> list[bytes | None]:
+    """The bytes of each id; None for added tokens and ids without a token."""
+    alphabet = str.maketrans({character: chr(byte) for character, byte in byte_alphabet().items()})
+    table: list[bytes | None] = [None] * vocab_size
+    for token, token_id in tokenizer.get_vocab(with_added_tokens=True).items():
+        table[token_id] = token.translate(alphabet).encode("latin-1", "replace")
+    for token_id in tokenizer.get_added_tokens_decoder():
+        table[token_id] = None
+    return table
 
 
 def _is_writable(token: bytes) -> bool:

@@ -12,7 +12,7 @@ from coda_model.config import ModelConfig
 
 
 class RMSNorm(nn.Module):
-    """x / rms(x) * weight over the last axis, in fp32 whatever the dtype of x."""
+    """x / rms(x) * weight over the last axis; PyTorch computes it in fp32 whatever the dtype of x."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -20,9 +20,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (wide * self.weight.float()).to(x.dtype)
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
 def rope_table(positions_BxL: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:

@@ -33,6 +33,9 @@ class ModelConfig:
     max_positions: int = 2048
     compute_dtype: str = "auto"
     """float32, bfloat16, or auto: float32 on a CPU, bfloat16 elsewhere. Parameters are always float32."""
+    matmul_dtype: str = "auto"
+    """Operands of products with weights: float32, bfloat16 (on CPUs with AMX several times faster; sums stay float32),
+    or auto: the compute type."""
     remat: str = "none"
     """What the backward pass recomputes: none, dots (all but matrix products) or full (every layer)."""
     unroll_layers: bool = False
@@ -40,6 +43,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _one_of("model.compute_dtype", self.compute_dtype, ("auto", "float32", "bfloat16"))
+        _one_of("model.matmul_dtype", self.matmul_dtype, ("auto", "float32", "bfloat16"))
         _one_of("model.remat", self.remat, ("none", "dots", "full"))
         if self.num_heads % self.num_kv_heads:
             raise ConfigError(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from coda_train.config import ModelConfig
+from coda_train.linear import linear
 
 MASKED_SCORE = -1e30
 
@@ -45,29 +46,6 @@ def segment_bias(segment_ids: jax.Array) -> jax.Array:
     return jnp.where(same, 0.0, MASKED_SCORE)[:, None].astype(jnp.float32)
 
 
-@jax.custom_vjp
-def linear(x: jax.Array, weight: jax.Array) -> jax.Array:
-    """x [..., in] @ weight [in, out]; the gradients are float32 sums of products in x's type."""
-    return x @ weight.astype(x.dtype)
-
-
-def _linear_forward(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return linear(x, weight), (x, weight)
-
-
-def _linear_backward(saved: tuple[jax.Array, jax.Array], grad: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x, weight = saved
-    # Without the barrier XLA's CPU backend computes the gradient's elementwise producers once more, in transposed
-    # order, to feed the second product: a third of the whole step.
-    x, grad = jax.lax.optimization_barrier((x, grad))
-    rows_x, rows_grad = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
-    weight_grad = jnp.einsum("nd,nf->df", rows_x, rows_grad, preferred_element_type=jnp.float32)
-    return grad @ weight.T.astype(grad.dtype), weight_grad
-
-
-linear.defvjp(_linear_forward, _linear_backward)
-
-
 class Attention(nnx.Module):
     """Grouped-query attention, never causal, with RMSNorm of each query and key head before RoPE."""
 
@@ -82,12 +60,12 @@ class Attention(nnx.Module):
         self.k_norm = nnx.Param(jnp.ones(config.head_dim))
 
     def __call__(self, x_BxLxD: jax.Array, rope: tuple[jax.Array, jax.Array], bias: jax.Array) -> jax.Array:
-        config, dtype = self.config, x_BxLxD.dtype
+        config, dtype, products = self.config, x_BxLxD.dtype, matmul_dtype(self.config)
         batch, length, _ = x_BxLxD.shape
         groups = config.num_heads // config.num_kv_heads
 
         def heads(weight: nnx.Param, count: int) -> jax.Array:
-            return linear(x_BxLxD, weight[...]).reshape(batch, length, count, config.head_dim)
+            return linear(x_BxLxD, weight[...], products).reshape(batch, length, count, config.head_dim)
 
         q = rotate(rms_norm(heads(self.q_proj, config.num_heads), self.q_norm[...], config.rms_norm_eps), *rope)
         k = rotate(rms_norm(heads(self.k_proj, config.num_kv_heads), self.k_norm[...], config.rms_norm_eps), *rope)
@@ -99,21 +77,23 @@ class Attention(nnx.Module):
         scores = jnp.einsum("bhld,bhmd->bhlm", q, k, preferred_element_type=jnp.float32)
         attention = jax.nn.softmax(scores + bias, axis=-1).astype(dtype)
         mixed = jnp.einsum("bhlm,bhmd->bhld", attention, v).swapaxes(1, 2)
-        return linear(mixed.reshape(batch, length, -1), self.o_proj[...])
+        return linear(mixed.reshape(batch, length, -1), self.o_proj[...], products)
 
 
 class FeedForward(nnx.Module):
     """SwiGLU: down(silu(gate(x)) * up(x))."""
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        self.config = config
         width, inner = config.hidden_size, config.intermediate_size
         self.gate_proj = _matrix(rngs, (width, inner))
         self.up_proj = _matrix(rngs, (width, inner))
         self.down_proj = _matrix(rngs, (inner, width), (2 * config.num_layers) ** -0.5)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        inner = jax.nn.silu(linear(x, self.gate_proj[...])) * linear(x, self.up_proj[...])
-        return linear(inner, self.down_proj[...])
+        products = matmul_dtype(self.config)
+        inner = jax.nn.silu(linear(x, self.gate_proj[...], products)) * linear(x, self.up_proj[...], products)
+        return linear(inner, self.down_proj[...], products)
 
 
 class Block(nnx.Module):
@@ -185,6 +165,11 @@ def compute_dtype(config: ModelConfig) -> jnp.dtype:
     if config.compute_dtype == "auto":
         return jnp.dtype(jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
     return jnp.dtype(config.compute_dtype)
+
+
+def matmul_dtype(config: ModelConfig) -> jnp.dtype:
+    """The type that the operands of weight products are cast to."""
+    return compute_dtype(config) if config.matmul_dtype == "auto" else jnp.dtype(config.matmul_dtype)
 
 
 def _remat(layer: Callable, policy: str) -> Callable:

@@ -16,6 +16,7 @@ from coda_train.config import NoiseConfig, TrainConfig
 from coda_train.data.infilling import TokenIds
 from coda_train.loss import shift_targets, weighted_cross_entropy
 from coda_train.metrics import BUCKETS
+from coda_train.model import matmul_dtype
 from coda_train.optimizer import average
 
 
@@ -41,9 +42,8 @@ def make_steps(config: TrainConfig, graph: nnx.GraphDef, optimizer: optax.Gradie
         model = nnx.merge(graph, params)
         hidden = model(batch["inputs"], batch["segment_ids"])
         rows = shift_targets(batch["targets"], batch["weights"], hidden)
-        total, losses_N = weighted_cross_entropy(
-            rows[0], model.head_weight(), rows[1], rows[2], config.stage.loss_chunk
-        )
+        head, chunk = model.head_weight(), config.stage.loss_chunk
+        total, losses_N = weighted_cross_entropy(rows[0], head, rows[1], rows[2], chunk, matmul_dtype(config.model))
         return total / rows[2].size, _statistics(losses_N, rows[2])
 
     @functools.partial(jax.jit, donate_argnums=0)

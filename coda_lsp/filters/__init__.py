@@ -26,11 +26,14 @@ class FilterOutcome:
     fired: tuple[str, ...]
 
 
-def apply_filters(fill: str, prefix: str, suffix: str, language_id: str) -> FilterOutcome:
-    """Run every filter in order on a fill that stands between prefix and suffix; line ends are `\\n`."""
+def apply_filters(fill: str, prefix: str, suffix: str, language_id: str, *, replaced: str = "") -> FilterOutcome:
+    """Run every filter in order on a fill that stands between prefix and suffix; line ends are `\\n`.
+
+    `replaced` is the text that stood in the hole: a selection that left its block allows its fill to do so too.
+    """
     fired: list[str] = []
     for check in _FILTERS:
-        kept = check(Candidate(fill, prefix, suffix, language_id))
+        kept = check(Candidate(fill, prefix, suffix, language_id, replaced))
         if kept != fill:
             fired.append(check.__name__)
         if not kept or not kept.strip():

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-_MEANINGFUL = 5  # letters and digits that make a line more than an idiom such as "}", "])" or "None,"
+_MEANINGFUL = 6  # letters and digits that make a line more than an idiom such as "}", "None," or "#endif"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fill between the text before its hole and the text after it; line ends are `\\n`."""
+    """A fill between the text before its hole and the text after it; `replaced` is what stood in the hole."""
 
     fill: str
     prefix: str
     suffix: str
     language_id: str
+    replaced: str = ""
 
     @cached_property
     def head(self) -> str:

@@ -9,15 +9,19 @@ _TRIMMED = ")]};, \t\n"
 
 
 def unbalanced_closers(candidate: Candidate) -> str | None:
-    """The fill without the closers at its end that are one too many; None where such a closer stands inside it."""
+    """The fill without the closers at its end that are one too many; None where such a closer stands inside it.
+
+    Nothing is judged where the text around has closers too many already: their openers are out of sight, or missing.
+    """
     fill = candidate.fill
     if not any(closer in fill for closer in _CLOSERS):
         return fill
     before, inside, after = _code(candidate)
     opened = [before[index] for index in open_brackets(before)]
-    allowed = unmatched_closers(after, opened)
+    if unmatched_closers(after, opened):
+        return fill
     for end in range(len(fill), 0, -1):
-        if unmatched_closers(inside[:end] + after, opened) <= allowed:
+        if not unmatched_closers(inside[:end] + after, opened):
             return fill if end == len(fill) else fill[:end].rstrip()
         if fill[end - 1] not in _TRIMMED:
             return None

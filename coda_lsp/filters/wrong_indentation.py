@@ -4,10 +4,11 @@ import re
 
 from coda_lsp.filters.candidate import Candidate
 
-_INDENTATION = re.compile(r"^([ \t]+)\S", re.MULTILINE)
+_INDENTATION = re.compile(r"^([ \t]+)[^\s*]", re.MULTILINE)  # not the " *" of a block comment
 _OPENS_BLOCK = re.compile(r"[:{]\s*$")
 _TAB_WIDTH = 4
 _CLOSERS = ")]}"
+_NEAR = 4_000  # characters before the hole that tell its style
 
 
 def wrong_indentation(candidate: Candidate) -> str | None:
@@ -19,7 +20,7 @@ def wrong_indentation(candidate: Candidate) -> str | None:
         return _in_style_of(candidate, candidate.fill)
     fill = _in_style_of(candidate, _indented_once(candidate))
     first, *rest = (candidate.head + fill).split("\n")
-    depth = _width(first)
+    depth = min(map(_width, (first, *filter(str.strip, candidate.replaced.split("\n")[1:]))))
     inside = next((index for index, line in enumerate(rest) if _leaves(line, depth)), len(rest))
     return fill if inside == len(rest) else "\n".join([first[len(candidate.head) :], *rest[:inside]]).rstrip()
 
@@ -41,27 +42,24 @@ def _indented_once(candidate: Candidate) -> str:
 
 
 def _in_style_of(candidate: Candidate, fill: str) -> str:
-    """The fill with the lines after its first indented by tabs or by spaces, whichever the text before it uses."""
-    found = _INDENTATION.findall(candidate.prefix[-4000:])
-    tabs = sum(indentation.startswith("\t") for indentation in found)
+    """The fill with the lines after its first indented by tabs or by spaces, whichever the text before it uses only."""
+    found = _INDENTATION.findall(candidate.prefix[-_NEAR:] + "x")  # the hole's own line counts
     if not found or "\n" not in fill:
         return fill
     first, *rest = fill.split("\n")
-    convert = _to_tabs if tabs * 2 > len(found) else _to_spaces
-    return "\n".join([first, *map(convert, rest)])
+    if all(set(indentation) == {"\t"} for indentation in found):
+        rest = [re.sub(f" {{{_TAB_WIDTH}}}", "\t", _spaces(line, _TAB_WIDTH)) + line.lstrip(" \t") for line in rest]
+    elif all(set(indentation) == {" "} for indentation in found):
+        unit = min(map(len, found))
+        rest = [_spaces(line, unit) + line.lstrip(" \t") for line in rest]
+    return "\n".join([first, *rest])
 
 
-def _to_tabs(line: str) -> str:
-    indentation = line[: len(line) - len(line.lstrip(" \t"))]
-    width = len(indentation.expandtabs(_TAB_WIDTH))
-    return "\t" * (width // _TAB_WIDTH) + " " * (width % _TAB_WIDTH) + line.lstrip(" \t")
-
-
-def _to_spaces(line: str) -> str:
-    indentation = line[: len(line) - len(line.lstrip(" \t"))]
-    return indentation.expandtabs(_TAB_WIDTH) + line.lstrip(" \t")
+def _spaces(line: str, tab_width: int) -> str:
+    """A line's indentation as spaces."""
+    return line[: len(line) - len(line.lstrip(" \t"))].expandtabs(tab_width)
 
 
 def _width(line: str) -> int:
     """Columns of white space before a line's text."""
-    return len(line[: len(line) - len(line.lstrip(" \t"))].expandtabs(_TAB_WIDTH))
+    return len(_spaces(line, _TAB_WIDTH))

@@ -127,6 +127,10 @@ def test_repeats_suffix(marked, kept):
         ("javascript", "f(⟦x);⟧);\n", "x"),
         ("javascript", "f(() => {\n  ⟦x();\n});⟧\n});\n", "x();"),
         ("rust", "fn f() { ⟦}⟧ }\n", None),
+        ("cpp", "void f(\n    const X *a,\n    ⟦const X *b);⟧\n", SAME),
+        ("cpp", "⟦}⟧\n}  // namespace whose brace is out of sight\n", SAME),
+        ("bash", 'case "$1" in\n  a) one ;;\n  ⟦b) two ;;⟧\n  *) three ;;\nesac\n', SAME),
+        ("bash", "x=$(ls ⟦a)⟧)\n", "a"),
         ("plaintext", "foo(⟦x)⟧)\n", "x"),
         ("plaintext", "foo(⟦x⟧)\n", SAME),
     ],
@@ -150,12 +154,28 @@ def test_unbalanced_closers(language_id, marked, kept):
         ("function f() {\n  ⟦return 1;\n}\nf();⟧\n", "return 1;\n}"),
         ("class A {\n\tvoid f() {\n\t\t⟦if (x) {\n            y();\n        }⟧\n", "if (x) {\n\t\t\ty();\n\t\t}"),
         ("class A {\n    void f() {\n        ⟦if (x) {\n\t\t\ty();\n\t\t}⟧\n", "if (x) {\n            y();\n        }"),
+        ("if (x) {\n  a();\n  ⟦if (y) {\n\t\tb();\n\t}⟧\n", "if (y) {\n    b();\n  }"),
+        ("/*\n * A\n */\nf() {\n\t⟦if (y) {\n        b();\n    }⟧\n", "if (y) {\n\t\tb();\n\t}"),
+        ("    a;\n\tb;\n    ⟦if (y) {\n\tb();\n    }⟧\n", SAME),
         ("x = ⟦ 1⟧\n", SAME),
         ("def f():\n    return (⟦1 +\n        2)⟧\n", SAME),
     ],
 )
 def test_wrong_indentation(marked, kept):
     check(wrong_indentation, marked, kept)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "kept"),
+    [
+        ("x = 1", "a()"),
+        ("x = 1\n        y = 2", "a()"),
+        ("x = 1\nelse:\n    y = 2", "a()\n    else:\n        b()"),
+    ],
+)
+def test_a_fill_may_leave_the_block_if_what_it_replaces_did(replaced, kept):
+    candidate = Candidate("a()\n    else:\n        b()", "def f():\n    if x:\n        ", "\n", "python", replaced)
+    assert wrong_indentation(candidate) == kept
 
 
 @pytest.mark.parametrize(

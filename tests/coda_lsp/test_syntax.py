@@ -80,13 +80,17 @@ def test_a_language_that_is_not_in_the_table_has_no_tree():
     assert parse("x", "plaintext", 0) is None
 
 
+FUNCTIONS = "def f():\n    '''\n    (\n    '''\n\n" * 20_000
+METHODS = "class A:\n" + "    def f():\n        '''\n        (\n        '''\n\n" * 20_000
+
+
 @pytest.mark.parametrize("offset", range(300_000, 300_036, 5))
-def test_a_long_text_is_parsed_around_the_offset_only(offset):
-    text = "def f():\n    '''\n    (\n    '''\n\n" * 20_000
+@pytest.mark.parametrize("text", [FUNCTIONS, METHODS], ids=["functions", "methods"])
+def test_a_long_text_is_parsed_around_the_offset_only(text, offset):
     tree = parse(text, "python", offset)
     assert tree is not None
     assert 29_900 <= len(tree.source) <= 30_000
-    assert tree.source.startswith("def f()")  # not in the middle of a string
+    assert tree.source.lstrip().startswith("def f()")  # not in the middle of a string
     code = tree.code_before(offset) + tree.code_after(offset)
     assert len(code) == len(tree.source)
     assert "(" not in code[:-100].replace("f()", "")  # a string that the end cuts is not seen as one

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from coda_model.context import cut_context, share_budget, split_segments
+from coda_model.context import cut_context, fit_holes, share_budget, split_segments
 from coda_model.errors import InputError
 from coda_model.request import Hole, Segment
 from coda_model.tokenizer import CodeTokenizer
@@ -62,6 +62,32 @@ def test_a_budget_is_used_up_and_never_exceeded(budget: int, parts: list[tuple[i
     granted = share_budget(budget, wants, weights)
     assert all(0 <= given <= want for given, want in zip(granted, wants, strict=True))
     assert min(budget, sum(wants)) - len(parts) < sum(granted) <= budget
+
+
+@pytest.mark.parametrize(
+    ("holes", "positions", "bounds"),
+    [
+        ([Hole(max_tokens=64)], 512, [64]),
+        ([Hole(max_tokens=512)], 512, [256]),
+        ([Hole(max_tokens=512), Hole(max_tokens=20)], 512, [236, 20]),
+        ([Hole(max_tokens=512), Hole(length=100, max_tokens=7)], 512, [156, 7]),
+        ([Hole(length=512)], 512, [64]),
+        ([Hole(length=300), Hole(max_tokens=9), Hole(max_tokens=9)], 512, [64, 1, 1]),
+        ([Hole()] * 600, 1000, [1] * 600),
+    ],
+)
+def test_fit_holes(holes: list[Hole], positions: int, bounds: list[int]) -> None:
+    fitted = fit_holes(holes, positions)
+    assert [hole.max_tokens for hole in fitted] == bounds
+    assert [hole.length for hole in fitted] == [hole.length for hole in holes]
+
+
+@pytest.mark.parametrize(
+    ("holes", "positions"), [([Hole(length=512), Hole()], 512), ([Hole()] * 9, 8), ([Hole(length=8), Hole()], 8)]
+)
+def test_holes_that_cannot_fit(holes: list[Hole], positions: int) -> None:
+    with pytest.raises(InputError, match=f"the model has {positions} positions"):
+        fit_holes(holes, positions)
 
 
 CODE = "".join(f"def f{i}(x):\n    return x + {i}\n\n\n" for i in range(60))

@@ -172,6 +172,13 @@ def test_a_document_of_many_megabytes(infiller: Infiller) -> None:
     assert result.timings.tokenize_ms < 500
 
 
+def test_many_large_holes_leave_room_for_context(infiller: Infiller, forwards: list) -> None:
+    document: list[Segment] = [segment for _ in range(20) for segment in ("x = 1\n" * 50, Hole(max_tokens=512))]
+    result = infiller.fill(document, context_tokens=30_000, steps=2)
+    assert len(result.candidates[0].fills) == 20
+    assert all(512 < length <= 1024 for _, length in forwards)
+
+
 @pytest.mark.parametrize("segments", [[Hole()], ["", Hole(hint=""), ""], [Hole(length=1), Hole(length=1)]])
 def test_an_empty_document(infiller: Infiller, segments: list[Segment]) -> None:
     assert len(infiller.fill(segments).candidates[0].fills) == len([s for s in segments if isinstance(s, Hole)])
@@ -182,7 +189,7 @@ def test_an_empty_document(infiller: Infiller, segments: list[Segment]) -> None:
     [
         ([], "no hole"),
         (["text"], "no hole"),
-        ([Hole(max_tokens=512), Hole(max_tokens=512), Hole(length=1)], "1025 tokens together.*1024 positions"),
+        ([Hole(length=512), Hole(length=512), Hole()], "1025 tokens together.*1024 positions"),
     ],
 )
 def test_bad_requests_fail_before_anything_runs(infiller: Infiller, segments: list[Segment], message: str) -> None:

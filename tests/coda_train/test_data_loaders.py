@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from coda_train.data.corpus import SCHEMA
+from coda_train.data.holes import HolesConfig
 from coda_train.data.infilling import InfillConfig
 from coda_train.data.loaders import PackedRows, infill_batches, packed_batches, special_ids
 from coda_train.data.shards import Shards, tokenise_corpus
@@ -96,7 +97,7 @@ def test_infill_batches(root: Path) -> None:
 def test_rows_without_growth_are_text_of_the_corpus(root: Path) -> None:
     tokenizer = load_tokenizer(root / "tokenizer")
     texts = [row["text"] for row in pq.read_table(root / "train-00000.parquet").to_pylist()]
-    batches = infill(root, config=InfillConfig(no_delete=1, expand=0))
+    batches = infill(root, config=InfillConfig(HolesConfig(empty=0), no_delete=1, expand=0))
     for _ in range(20):
         batch = next(batches)
         for targets, segments in zip(batch["targets"], batch["segment_ids"], strict=True):

@@ -1,0 +1,119 @@
+"""Typing along a suggestion, and what must not count as that."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coda_lsp.suggestions import Answered, Shown, Suggestion, SuggestionCache
+
+AROUND = 40
+
+
+def answered(marked: str, *fills: str, candidates: int = 1) -> Answered:
+    """An answer for a text in which ▮ marks the cursor and ⟦ ⟧ the hole (▮ alone: an empty one)."""
+    if "⟦" not in marked:
+        marked = marked.replace("▮", "⟦▮⟧")
+    start = marked.index("⟦")
+    hole = marked[start + 1 : marked.index("⟧")]
+    before, after = marked[:start], marked[marked.index("⟧") + 1 :]
+    return Answered(
+        start=start,
+        end=start + len(hole) - 1,
+        cursor=start + hole.index("▮"),
+        before=before[-AROUND:],
+        hole=hole.replace("▮", ""),
+        after=after[:AROUND],
+        to_end=len(after) <= AROUND,
+        candidates=candidates,
+        suggestions=tuple(Suggestion(fill, 0.5) for fill in fills),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "fills", "now", "expected"),
+    [
+        ("x = ▮\n", ["a + b"], "x = ▮\n", "x = ⟦a + b⟧\n"),
+        ("x = ▮\n", ["a + b"], "x = a ▮\n", "x = a ⟦+ b⟧\n"),
+        ("x = ▮\n", ["a + b", "a - c"], "x = a -▮\n", "x = a -⟦ c⟧\n"),
+        ("x = ▮\n", ["a + b"], "x = a + b▮\n", None),  # all of it is typed: time for another
+        ("x = ▮\n", ["a + b"], "x = c▮\n", None),
+        ("x = ▮\n", ["a + b"], "y = ▮\n", None),
+        ("x = ▮\n", ["a + b"], "x = ▮\nz\n", None),
+        ("x = ▮", ["a + b"], "x = ▮\nz\n", None),  # there was nothing behind it, and now there is
+        ("x = ▮", ["a + b"], "x = a▮", "x = a⟦ + b⟧"),
+        ("x = ▮\n", [], "x = ▮\n", "x = ⟦⟧\n"),  # known: nothing to suggest
+        ("x = ▮\n", [], "x = a▮\n", None),
+        ("x = ▮\n", ["f(a, b)"], "x = f(▮)\n", "x = f(⟦a, b)⟧\n"),  # the editor has closed the bracket
+        ("x = ▮\n", ["f([a])"], "x = f([▮])\n", "x = f([⟦a])⟧\n"),
+        ("x = ▮\n", ["f(a, b"], "x = f(▮)\n", None),  # the suggestion does not hold what would be replaced
+        ("x = ▮\n", ["f(a)"], "x = f(a▮;\n", None),
+        ("x = ▮", ["f(a)"], "x = f(▮)", "x = f(⟦a)⟧"),
+        ("f(⟦▮  ⟧\n", ["a)"], "f(a▮  \n", "f(a⟦)⟧\n"),  # white space behind the cursor belongs to the hole
+        ("  ⟦  ▮⟧\n", ["pass"], "    ▮\n", "  ⟦pass⟧\n"),  # the hole begins before the cursor
+        ("  ⟦  ▮⟧\n", ["  pass"], "    ▮\n", "    ⟦pass⟧\n"),
+    ],
+)
+def test_what_an_answer_says_later(asked: str, fills: list[str], now: str, expected: str | None) -> None:
+    cursor = now.index("▮")
+    text = now.replace("▮", "")
+    shown = answered(asked, *fills).at(text, cursor)
+    if expected is None:
+        assert shown is None
+        return
+    assert shown is not None
+    first = shown.suggestions[0].text if shown.suggestions else ""
+    assert text[: shown.start] + f"⟦{first}⟧" + text[shown.end :] == expected
+
+
+@given(st.text(max_size=8), st.text(min_size=1, max_size=8), st.text(max_size=8), st.data())
+def test_typing_along_and_accepting_is_accepting_at_once(
+    before: str, fill: str, after: str, data: st.DataObject
+) -> None:
+    typed = data.draw(st.integers(0, len(fill) - 1))
+    answer = Answered(
+        start=len(before),
+        end=len(before),
+        cursor=len(before),
+        before=before,
+        hole="",
+        after=after,
+        to_end=True,
+        candidates=1,
+        suggestions=(Suggestion(fill, 1.0),),
+    )
+    text = before + fill[:typed] + after
+    shown = answer.at(text, len(before) + typed)
+    assert shown is not None
+    assert text[: shown.start] + shown.suggestions[0].text + text[shown.end :] == before + fill + after
+
+
+def test_the_newest_answer_with_enough_candidates_wins() -> None:
+    cache = SuggestionCache()
+    cache.add("u", answered("x = ▮\n", "old", "older", candidates=2))
+    cache.add("u", answered("x = ▮\n", "new"))
+    assert cache.find("u", "x = \n", 4, 1) == Shown(4, 4, (Suggestion("new", 0.5),))
+    both = cache.find("u", "x = \n", 4, 2)
+    assert both is not None
+    assert [each.text for each in both.suggestions] == ["old", "older"]
+    assert cache.find("u", "x = \n", 4, 3) is None
+    assert cache.find("v", "x = \n", 4, 1) is None
+
+
+@pytest.mark.parametrize("forget", [lambda cache: cache.forget("u"), lambda cache: cache.clear()])
+def test_what_is_forgotten_is_not_found(forget: object) -> None:
+    cache = SuggestionCache()
+    cache.add("u", answered("x = ▮\n", "new"))
+    assert callable(forget)
+    forget(cache)
+    assert cache.find("u", "x = \n", 4, 1) is None
+
+
+def test_it_does_not_grow_without_bound() -> None:
+    cache = SuggestionCache()
+    for number in range(100):
+        cache.add(f"document {number}", answered("x = ▮\n", "fill"))
+        cache.add("busy", answered(f"x{number} = ▮\n", "fill"))
+    assert cache.find("document 0", "x = \n", 4, 1) is None
+    assert cache.find("document 99", "x = \n", 4, 1) is not None
+    assert cache.find("busy", "x0 = \n", 5, 1) is None
+    assert cache.find("busy", "x99 = \n", 6, 1) is not None

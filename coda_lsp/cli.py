@@ -1,6 +1,7 @@
 """The `coda-lsp` command: the server that editors start, and `doctor` for people."""
 
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -59,9 +60,9 @@ def build_app() -> "typer.Typer":
         try:
             status = _serve_tcp(host, port, log_file) if tcp else _serve_stdio(log_file)
         except OSError as error:
-            typer.echo(
-                f"coda-lsp can't start: {error.strerror or error} ({error.filename or f'{host}:{port}'}).", err=True
-            )
+            what = f"write the log {error.filename}" if error.filename else f"listen on {host}:{port}"
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            typer.echo(f"Can't {what}: {reason}.", err=True)
             status = 1
         raise typer.Exit(status)
 

@@ -4,11 +4,29 @@ Dimensions: B batch, L length, D hidden, H query heads, G key/value heads, K hea
 Parameter names are those of Qwen3 on the Hugging Face Hub.
 """
 
+from functools import partial
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from coda_model.config import ModelConfig
+
+
+class Join(Protocol):
+    """Hands a layer all keys and values that its rows attend to, [B, S, G, K] each, given those of the rows.
+
+    The keys come as they are before the rotation and as they are after it.
+    """
+
+    def __call__(self, raw: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+class Remembers(Protocol):
+    """Keys and values of tokens that are not among a forward's rows; `coda_model.kv_cache.Memory` is one."""
+
+    def join(self, layer: int, raw: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class RMSNorm(nn.Module):
@@ -56,12 +74,17 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
         self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
 
-    def forward(self, x_BxLxD: Tensor, table: tuple[Tensor, Tensor], mask_Bx1x1xL: Tensor | None) -> Tensor:
+    def forward(
+        self, x_BxLxD: Tensor, table: tuple[Tensor, Tensor], mask_Bx1x1xS: Tensor | None, join: Join | None = None
+    ) -> Tensor:
         heads = (*x_BxLxD.shape[:2], -1, self.head_dim)
-        q = rotate(self.q_norm(self.q_proj(x_BxLxD).view(heads)), table).transpose(1, 2)
-        k = rotate(self.k_norm(self.k_proj(x_BxLxD).view(heads)), table).transpose(1, 2)
-        v = self.v_proj(x_BxLxD).view(heads).transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_Bx1x1xL, enable_gqa=True)
+        q = rotate(self.q_norm(self.q_proj(x_BxLxD).view(heads)), table)
+        raw = self.k_norm(self.k_proj(x_BxLxD).view(heads))
+        k, v = rotate(raw, table), self.v_proj(x_BxLxD).view(heads)
+        if join is not None:
+            k, v = join(raw, k, v)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_Bx1x1xS, enable_gqa=True)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
 
 
@@ -86,8 +109,10 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(self, x_BxLxD: Tensor, table: tuple[Tensor, Tensor], mask_Bx1x1xL: Tensor | None) -> Tensor:
-        x_BxLxD = x_BxLxD + self.self_attn(self.input_layernorm(x_BxLxD), table, mask_Bx1x1xL)
+    def forward(
+        self, x_BxLxD: Tensor, table: tuple[Tensor, Tensor], mask_Bx1x1xS: Tensor | None, join: Join | None = None
+    ) -> Tensor:
+        x_BxLxD = x_BxLxD + self.self_attn(self.input_layernorm(x_BxLxD), table, mask_Bx1x1xS, join)
         return x_BxLxD + self.mlp(self.post_attention_layernorm(x_BxLxD))
 
 
@@ -101,14 +126,21 @@ class Backbone(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(self, ids_BxL: Tensor, positions_BxL: Tensor | None, attention_mask_BxL: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        ids_BxL: Tensor,
+        positions_BxL: Tensor | None,
+        attention_mask_BxS: Tensor | None,
+        memory: Remembers | None = None,
+    ) -> Tensor:
         if positions_BxL is None:
             positions_BxL = torch.arange(ids_BxL.shape[1], device=ids_BxL.device)[None]
         table = rope_table(positions_BxL, self.config.head_dim, self.config.rope_theta)
-        mask_Bx1x1xL = None if attention_mask_BxL is None else attention_mask_BxL[:, None, None].bool()
+        mask_Bx1x1xS = None if attention_mask_BxS is None else attention_mask_BxS[:, None, None].bool()
         x_BxLxD = self.embed_tokens(ids_BxL)
-        for layer in self.layers:
-            x_BxLxD = layer(x_BxLxD, table, mask_Bx1x1xL)
+        for index, layer in enumerate(self.layers):
+            join = None if memory is None else partial(memory.join, index)
+            x_BxLxD = layer(x_BxLxD, table, mask_Bx1x1xS, join)
         return self.norm(x_BxLxD)
 
 
@@ -127,14 +159,19 @@ class CodaTransformer(nn.Module):
         )
 
     def hidden_states(
-        self, ids_BxL: Tensor, positions_BxL: Tensor | None = None, attention_mask_BxL: Tensor | None = None
+        self,
+        ids_BxL: Tensor,
+        positions_BxL: Tensor | None = None,
+        attention_mask_BxL: Tensor | None = None,
+        memory: Remembers | None = None,
     ) -> Tensor:
         """Normalised last hidden states [B, L, D].
 
         ids_BxL: int64. positions_BxL: int64, 0..L-1 when None. attention_mask_BxL: bool, True for real tokens; every
-        row needs one True, and no row attends to another token than these.
+        row needs one True, and no row attends to another token than these. With a memory the L rows attend to its
+        tokens too, and the mask is [B, S] over all keys the memory joins.
         """
-        return self.model(ids_BxL, positions_BxL, attention_mask_BxL)
+        return self.model(ids_BxL, positions_BxL, attention_mask_BxL, memory)
 
     def logits(self, rows_NxD: Tensor) -> Tensor:
         """Logits [N, V] fp32 of hidden states picked out of `hidden_states`; leading axes may be several."""

@@ -38,7 +38,7 @@ def token_ids(tokenizer: Path, vocab_size: int) -> TokenIds:
     size = loaded.get_vocab_size()
     if size > vocab_size:
         raise ConfigError(
-            f"the tokenizer in {tokenizer} has {size} tokens but the model only {vocab_size}: set model.vocab_size={size}"
+            f"the tokenizer in {tokenizer} has {size} tokens, the model only {vocab_size}: set model.vocab_size={size}"
         )
     return special_ids(loaded)
 

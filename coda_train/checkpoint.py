@@ -3,11 +3,14 @@
 A run folder holds `checkpoints/STEP/`, `tokenizer/` and `metrics.jsonl`. A checkpoint is complete or absent.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from coda_train.errors import CheckpointError
@@ -66,26 +69,34 @@ def has_checkpoint(run: Path) -> bool:
 
 def read_meta(run: Path) -> tuple[int, dict[str, Any]]:
     """(step, meta) of the last checkpoint. Raises CheckpointError if there is none."""
-    manager = _open(run)
-    step = manager.latest_step()
-    meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
-    manager.close()
-    return int(step), dict(meta)
+    with _last(run) as (manager, step):
+        restored = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+    return step, dict(restored["meta"])
 
 
-def read_arrays(run: Path, prefix: str) -> dict[str, Any]:
-    """The last checkpoint's arrays whose name starts with `prefix`, as NumPy, by their names in the state."""
-    manager = _open(run)
-    step = manager.latest_step()
-    state = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore()))["state"]
-    manager.close()
-    return {name: jax.device_get(array) for name, array in state.items() if name.startswith(prefix)}
+def read_arrays(run: Path, prefix: str) -> dict[str, np.ndarray]:
+    """The last checkpoint's arrays whose name starts with `prefix`, by the rest of their names.
+
+    Raises CheckpointError if there is no checkpoint.
+    """
+    with _last(run) as (manager, step):
+        restored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore()))
+    return {
+        name.removeprefix(prefix).removesuffix("/value"): np.asarray(array)
+        for name, array in restored["state"].items()
+        if name.startswith(prefix)
+    }
 
 
-def _open(run: Path) -> ocp.CheckpointManager:
+@contextmanager
+def _last(run: Path) -> Iterator[tuple[ocp.CheckpointManager, int]]:
     if not has_checkpoint(run):
         raise CheckpointError(f"{run} holds no checkpoint: train a stage into it first")
-    return ocp.CheckpointManager((run / FOLDER).absolute())
+    with ocp.CheckpointManager((run / FOLDER).absolute()) as manager:
+        step = manager.latest_step()
+        if step is None:
+            raise CheckpointError(f"{run} holds no complete checkpoint")
+        yield manager, step
 
 
 def _flatten(tree: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The `coda-train` command."""
 
-import functools
+import dataclasses
+import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from coda_train.config import load_preset, preset_names
 from coda_train.errors import CodaTrainError, ConfigError
@@ -59,7 +59,7 @@ def _friendly() -> Iterator[None]:
 def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def update(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
@@ -141,7 +141,7 @@ def _run_stage(
             changes += [f"stage.minutes={minutes}", 'optimizer.schedule_by="time"']
         config = load_preset(preset, stage, changes)
         if print_config:
-            _show(config)
+            typer.echo(json.dumps(dataclasses.asdict(config), indent=2))
             return
         source = tokenizer_folder or _tokenizer_of(init)
         from coda_train.batches import open_batches, token_ids
@@ -175,13 +175,6 @@ def _tokenizer_of(init: Path | None) -> Path:
     if init is None:
         raise ConfigError("--tokenizer is needed: a folder made by `coda-train tokenizer`")
     return init / "tokenizer" if (init / "tokenizer").is_dir() else init
-
-
-def _show(config: object) -> None:
-    import dataclasses
-    import json
-
-    typer.echo(json.dumps(dataclasses.asdict(config), indent=2))
 
 
 @app.command()
@@ -262,8 +255,4 @@ def export(
 
 def main() -> None:
     """Run the command line."""
-    functools.partial(app, prog_name="coda-train")()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    app(prog_name="coda-train")

@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import tomllib
-import types
 import typing
 from dataclasses import dataclass, field
 from importlib import resources
@@ -256,13 +255,17 @@ def _coerce(value: Any, hint: Any, path: str) -> Any:
     if typing.get_origin(hint) is tuple:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(_coerce(item, typing.get_args(hint)[0], path) for item in items)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(hint, types.UnionType) and (not isinstance(value, hint) or (hint is int and value is True)):
+    if hint is bool or isinstance(value, bool):
+        fits = hint is bool and isinstance(value, bool)
+    elif hint is float:
+        fits = isinstance(value, int | float)
+    elif hint is int:
+        fits = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    else:
+        fits = isinstance(value, hint)
+    if not fits:
         raise ConfigError(f"{path} takes a value of type {hint.__name__}, not {value!r}")
-    return value
+    return hint(value)
 
 
 def _first_field(cls: Any) -> str:

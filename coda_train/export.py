@@ -192,11 +192,7 @@ def _generation_config(ids: TokenIds) -> dict[str, Any]:
 
 
 def _run_arrays(run: Path, averaged: bool) -> dict[str, np.ndarray]:
-    prefix = "ema/" if averaged else "params/"
-    return {
-        name.removeprefix(prefix).removesuffix("/value"): np.asarray(array)
-        for name, array in read_arrays(run, prefix).items()
-    }
+    return read_arrays(run, "ema/" if averaged else "params/")
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

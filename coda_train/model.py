@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from coda_train.attention import attend, segment_bias
 from coda_train.config import ModelConfig
 from coda_train.linear import linear
-
-MASKED_SCORE = -1e30
 
 
 def _matrix(rngs: nnx.Rngs, shape: tuple[int, ...], scale: float = 1.0) -> nnx.Param:
@@ -40,12 +39,6 @@ def rotate(x_BxLxHxD: jax.Array, cos_LxD: jax.Array, sin_LxD: jax.Array) -> jax.
     return (wide * cos_LxD[:, None, :] + turned * sin_LxD[:, None, :]).astype(x_BxLxHxD.dtype)
 
 
-def segment_bias(segment_ids: jax.Array) -> jax.Array:
-    """[batch, length] segment ids -> [batch, 1, length, length] float32: 0 within a segment, far below else."""
-    same = segment_ids[:, :, None] == segment_ids[:, None, :]
-    return jnp.where(same, 0.0, MASKED_SCORE)[:, None].astype(jnp.float32)
-
-
 class Attention(nnx.Module):
     """Grouped-query attention, never causal, with RMSNorm of each query and key head before RoPE."""
 
@@ -60,7 +53,7 @@ class Attention(nnx.Module):
         self.k_norm = nnx.Param(jnp.ones(config.head_dim))
 
     def __call__(self, x_BxLxD: jax.Array, rope: tuple[jax.Array, jax.Array], bias: jax.Array) -> jax.Array:
-        config, dtype, products = self.config, x_BxLxD.dtype, matmul_dtype(self.config)
+        config, products = self.config, matmul_dtype(self.config)
         batch, length, _ = x_BxLxD.shape
         groups = config.num_heads // config.num_kv_heads
 
@@ -70,13 +63,10 @@ class Attention(nnx.Module):
         q = rotate(rms_norm(heads(self.q_proj, config.num_heads), self.q_norm[...], config.rms_norm_eps), *rope)
         k = rotate(rms_norm(heads(self.k_proj, config.num_kv_heads), self.k_norm[...], config.rms_norm_eps), *rope)
         v = heads(self.v_proj, config.num_kv_heads)
-        # Plain batched products over repeated keys: XLA's CPU backend runs them twice as fast as grouped ones.
         q = (q * config.head_dim**-0.5).swapaxes(1, 2)
         k = jnp.repeat(k.swapaxes(1, 2), groups, axis=1)
         v = jnp.repeat(v.swapaxes(1, 2), groups, axis=1)
-        scores = jnp.einsum("bhld,bhmd->bhlm", q, k, preferred_element_type=jnp.float32)
-        attention = jax.nn.softmax(scores + bias, axis=-1).astype(dtype)
-        mixed = jnp.einsum("bhlm,bhmd->bhld", attention, v).swapaxes(1, 2)
+        mixed = attend(q, k, v, bias, products).swapaxes(1, 2)
         return linear(mixed.reshape(batch, length, -1), self.o_proj[...], products)
 
 

@@ -5,6 +5,7 @@ a traced number. So a schedule may follow steps or elapsed time and nothing comp
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ def _is_stacked(path: tuple) -> bool:
     return getattr(path[0], "key", None) == "layers"
 
 
-def _muon_dimensions(params: nnx.State):
+def _muon_dimensions(params: Any) -> Any:
     """Layers' matrices are orthogonalised, one by one along the stack; embedding, head and norms are not."""
 
     def dimensions(path: tuple, leaf: jax.Array):
@@ -86,5 +87,5 @@ def _over_layers(rule: optax.GradientTransformation) -> optax.GradientTransforma
 
 def average(ema: nnx.State, params: nnx.State, decay: float, step: jax.Array) -> nnx.State:
     """Exponential moving average of the weights; the decay grows from 0 so that the start is forgotten."""
-    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda old, new: old + (1.0 - decay) * (new - old), ema, params)
+    kept = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda old, new: old + (1.0 - kept) * (new - old), ema, params)

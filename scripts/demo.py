@@ -2,11 +2,13 @@
 
 Starts the real language server over stdio, drives it with a real LSP client (pygls'), asks for an inline completion in
 the middle of a method, then rewrites three lines with "Fill selection with CoDA", and prints the file before and after.
-Exits with status 1, and says why, when the server gives no suggestion.
+Exits with status 1, and says why, when the server gives no suggestion. `--save-svg FILE` keeps a picture of the
+terminal: the README's is made so.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import difflib
 import sys
@@ -26,7 +28,7 @@ CURSOR_AFTER = "        return "  # the line that is not finished yet
 SELECTED = ("    result = 0", "        result += account.balance")  # first and last of the three lines
 READY_TIMEOUT_S = 120.0
 
-console = Console()
+console = Console(record=True)
 
 
 def position_after(lines: list[str], line_text: str) -> lsp.Position:
@@ -115,6 +117,7 @@ class Demo:
                         ),
                     ),
                     window=lsp.WindowClientCapabilities(work_done_progress=True),
+                    experimental={"codaStatus": True},
                 ),
             )
         )
@@ -215,7 +218,12 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--save-svg", type=Path, metavar="FILE", help="keep a picture of the terminal")
+    arguments = parser.parse_args()
     try:
         asyncio.run(main())
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    if arguments.save_svg:
+        console.save_svg(str(arguments.save_svg), title="make demo")

@@ -88,23 +88,27 @@ class EngineProcess:
         status = await self._process.wait()
         await self._log_reader
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        last = f": {self._last_log[-1]}" if self._last_log else "."
-        return EngineLostError(f"The engine {how}{last}")
+        reason = f": {self._last_log[-1].rstrip('.')}" if self._last_log else ""
+        return EngineLostError(f"The engine {how}{reason}.")
 
     async def stop(self) -> None:
         """End the process: its closed standard input tells it to, and after a while it is killed."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
-        except (TimeoutError, asyncio.CancelledError):
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._process.wait()
+        except TimeoutError:
+            logger.info("The engine did not end by itself and is killed.")
+        finally:  # also when we are cancelled, which goes on afterwards
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
             await self._process.wait()
-        for task in (self._log_reader, self._drain):
-            if task is not None:
+            readers = [task for task in (self._log_reader, self._drain) if task is not None]
+            for task in readers:
                 task.cancel()
-        await asyncio.gather(*(task for task in (self._log_reader, self._drain) if task), return_exceptions=True)
+            await asyncio.gather(*readers, return_exceptions=True)
 
     async def _read_event(self) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -128,12 +128,10 @@ class FillSelection:
     async def _fill(self, document: Snapshot, hole: HoleSpan, settings: Settings, report: Report) -> str:
         text = document.text
         window = window_around(text, hole.start, hole.end)
-        prefix = with_unix_line_ends(text[window.start : hole.start])
-        suffix = with_unix_line_ends(text[hole.end : window.end])
         hint = with_unix_line_ends(text[hole.start : hole.end])
         request = InfillRequest(
-            before=prefix,
-            after=suffix,
+            before=with_unix_line_ends(text[window.start : hole.start]),
+            after=with_unix_line_ends(text[hole.end : window.end]),
             hint=hint,
             single_line=hole.single_line,
             max_tokens=max(settings.max_tokens, len(hint) * _GROWTH // _CHARACTERS_A_TOKEN),
@@ -148,7 +146,7 @@ class FillSelection:
         answer = await self._backend.infill(
             request, lambda step, steps: report(f"Step {step} of {steps}", 100 * step // max(steps, 1))
         )
-        return with_line_ends_of(_first_useful(answer.fills, prefix, suffix, document.language_id), text)
+        return with_line_ends_of(_first_useful(answer.fills, request, document.language_id), text)
 
     def _require_unchanged(self, target: Target) -> Snapshot:
         document = self._documents.get(target.uri)
@@ -174,9 +172,10 @@ def _kind_text(kind: types.CodeActionKind | str) -> str:
     return kind.value if isinstance(kind, types.CodeActionKind) else kind
 
 
-def _first_useful(fills: tuple[Fill, ...], prefix: str, suffix: str, language_id: str) -> str:
+def _first_useful(fills: tuple[Fill, ...], request: InfillRequest, language_id: str) -> str:
     for fill in fills:
-        outcome = apply_filters(fill.text, prefix, suffix, language_id)
+        old = request.hint or ""
+        outcome = apply_filters(fill.text, request.before, request.after, language_id, replaced=old)
         logger.debug("%r (%.2f) became %r by %s", fill.text, fill.confidence, outcome.text, outcome.fired)
         if outcome.text:
             return outcome.text

@@ -13,7 +13,7 @@ from coda_lsp.documents import DocumentStore, PositionError, Snapshot
 from coda_lsp.engine.client import Fill, InfillAnswer, InfillRequest
 from coda_lsp.engine.errors import EngineError
 from coda_lsp.features.inline_completion import InlineCompletion
-from coda_lsp.settings import Settings
+from coda_lsp.settings import DEFAULTS, Settings
 
 UTF16 = types.PositionEncodingKind.Utf16
 AUTOMATIC, INVOKED = types.InlineCompletionTriggerKind.Automatic, types.InlineCompletionTriggerKind.Invoked
@@ -42,7 +42,7 @@ class ScriptedBackend:
         return InfillAnswer(self.fills[: request.candidates], 1, 1.0)
 
 
-def feature(backend: ScriptedBackend, settings: Settings | Callable[[], Settings] = Settings()) -> InlineCompletion:
+def feature(backend: ScriptedBackend, settings: Settings | Callable[[], Settings] = DEFAULTS) -> InlineCompletion:
     return InlineCompletion(cast(Backend, backend), settings if callable(settings) else lambda: settings)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -206,6 +207,20 @@ async def test_over_tcp_each_connection_is_a_session(start_server: Any, engine: 
     assert await asyncio.wait_for(web_page.reader.read(), 30) == b"", "HTTP is not answered"
     server.process.terminate()
     assert await asyncio.wait_for(server.process.wait(), 30) == 0
+
+
+async def test_the_doctor_times_suggestions(engine: dict[str, Any]) -> None:
+    arguments = ["doctor", "--json", "--server-url", engine["serverUrl"], "--server-token", engine["serverToken"]]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "coda_lsp", *arguments, stdout=pipe)
+    printed, _ = await asyncio.wait_for(process.communicate(), 60)
+    found = json.loads(printed)
+    assert process.returncode == 0
+    assert found["problems"] == []
+    assert found["engine"]["device"] == "cpu"
+    assert found["first_ms"] > 0
+    assert found["second_ms"] > 0
+    assert found["example"]
 
 
 def _completion_params(uri: str) -> dict[str, Any]:

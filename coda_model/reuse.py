@@ -1,0 +1,107 @@
+"""Keys and values kept from one request to the next: what a keystroke does not change is not computed again.
+
+A document is recognised by its tokens, so a request needs no name for it, and clients of one server can't be mixed up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from coda_model.kv_cache import ContextCache
+
+# Tokens that must agree before two contexts count as overlapping at a shifted place.
+_ANCHOR = 8
+# More new tokens than these, and a full pass costs little more and leaves nothing stale.
+_MOST_FRESH = 64
+# Requests that may build on one another before a full pass: the bound of the staleness.
+_MOST_REUSES = 32
+
+
+@dataclass(frozen=True)
+class Known:
+    """Tokens of a request's context whose keys and values are there: `target[i]` of it is `source[i]` of the cache."""
+
+    cache: ContextCache
+    source: list[int]
+    target: list[int]
+
+
+@dataclass
+class _Entry:
+    texts: list[list[int]]
+    cache: ContextCache
+    reuses: int
+
+
+class DocumentStore:
+    """The contexts of the last few documents, the latest last."""
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._entries: list[_Entry] = []
+
+    def find(self, texts: list[list[int]]) -> Known | None:
+        """What is known of a context; None where a full pass is due."""
+        best: tuple[list[int], list[int]] = ([], [])
+        chosen = None
+        for entry in self._entries:
+            pairs = kept_tokens(entry.texts, texts)
+            if len(pairs[0]) > len(best[0]):
+                best, chosen = pairs, entry
+        fresh = sum(map(len, texts)) - len(best[0])
+        if chosen is None or fresh > _MOST_FRESH or fresh > len(best[0]) or chosen.reuses >= _MOST_REUSES:
+            return None
+        return Known(chosen.cache, *best)
+
+    def keep(self, texts: list[list[int]], cache: ContextCache, known: Known | None) -> None:
+        """Store a request's context; it takes the place of the one it was built on."""
+        if not self._kept:
+            return
+        reuses = 0
+        for entry in self._entries:
+            if known is not None and entry.cache is known.cache:
+                reuses = entry.reuses + 1
+        self._entries = [entry for entry in self._entries if known is None or entry.cache is not known.cache]
+        self._entries = [*self._entries, _Entry(texts, cache, reuses)][-self._kept :]
+
+
+def kept_tokens(old: Sequence[Sequence[int]], new: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """Which tokens of the context `new` stand in `old` too, as ascending pairs of indices (into old, into new).
+
+    Both are the texts around the holes, counted through. A typed character changes a few tokens in the middle, and the
+    far ends may be cut elsewhere: so a run from the start and one from the end are kept, each with a shift of its own. A
+    token that changed the side of a hole is not kept.
+    """
+    if len(old) != len(new):
+        return [], []
+    old_ids, new_ids = [i for text in old for i in text], [i for text in new for i in text]
+    old_start, new_start, head = common_head(old_ids, new_ids)
+    old_rest, new_rest = old_ids[old_start + head :][::-1], new_ids[new_start + head :][::-1]
+    old_end, new_end, tail = common_head(old_rest, new_rest)
+    runs = [
+        (old_start, new_start, head),
+        (len(old_ids) - old_end - tail, len(new_ids) - new_end - tail, tail),
+    ]
+    old_side = [number for number, text in enumerate(old) for _ in text]
+    new_side = [number for number, text in enumerate(new) for _ in text]
+    pairs = [
+        (start + i, to + i)
+        for start, to, length in runs
+        for i in range(length)
+        if old_side[start + i] == new_side[to + i]
+    ]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def common_head(old: Sequence[int], new: Sequence[int]) -> tuple[int, int, int]:
+    """The longest common run that starts at the first token of one of them: its start in old, in new, its length."""
+    starts = [(0, 0)]
+    anchor = min(_ANCHOR, len(old), len(new))
+    if anchor == _ANCHOR:
+        starts += [(i, 0) for i in range(1, len(old) - anchor + 1) if old[i : i + anchor] == new[:anchor]]
+        starts += [(0, i) for i in range(1, len(new) - anchor + 1) if new[i : i + anchor] == old[:anchor]]
+    return max(((i, j, _agreement(old, new, i, j)) for i, j in starts), key=lambda run: run[2])
+
+
+def _agreement(old: Sequence[int], new: Sequence[int], i: int, j: int) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old[i:], new[j:], strict=False)))

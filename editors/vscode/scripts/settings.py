@@ -1,0 +1,64 @@
+"""Write the server's settings into package.json, so that VS Code offers the same ones.
+
+Run it from anywhere, in the environment of the server: `python editors/vscode/scripts/settings.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from coda_lsp.settings import json_schema
+
+MANIFEST = Path(__file__).resolve().parents[1] / "package.json"
+
+# A workspace must not choose what is run, or where the text of its files is sent, before the user trusts it.
+RESTRICTED = ("interpreter", "model", "python", "serverUrl", "serverToken")
+# These belong to a machine: they are not carried to others by settings sync, and serverToken not to a workspace.
+SCOPES = {"interpreter": "machine-overridable", "python": "machine-overridable", "serverToken": "machine"}
+OWN_SETTINGS: dict[str, dict[str, Any]] = {
+    "interpreter": {
+        "type": ["string", "null"],
+        "default": None,
+        "description": "The Python interpreter that runs the language server, for example "
+        "'${workspaceFolder}/.venv/bin/python'. Unset, the first that has coda-lsp is taken: the one chosen in the "
+        "Python extension, the workspace's .venv, CoDA's own, the one on PATH.",
+    },
+    "trace.server": {
+        "type": "string",
+        "enum": ["off", "messages", "verbose"],
+        "default": "off",
+        "description": "Write the messages between VS Code and the language server to the output.",
+    },
+}
+
+
+def with_settings(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with the settings that the server has now."""
+    properties = {**OWN_SETTINGS, **json_schema()["properties"]}
+    for order, (key, schema) in enumerate(properties.items()):
+        scope = {"scope": SCOPES[key]} if key in SCOPES else {}
+        properties[key] = {**schema, **scope, "order": order}
+    configuration = {"title": "CoDA", "properties": {f"coda.{key}": value for key, value in properties.items()}}
+    trust = {**manifest["capabilities"]["untrustedWorkspaces"]}
+    trust["restrictedConfigurations"] = [f"coda.{key}" for key in RESTRICTED]
+    return {
+        **manifest,
+        "capabilities": {**manifest["capabilities"], "untrustedWorkspaces": trust},
+        "contributes": {**manifest["contributes"], "configuration": configuration},
+    }
+
+
+def main() -> None:
+    """Bring package.json up to date."""
+    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    text = json.dumps(with_settings(manifest), indent=2, ensure_ascii=False) + "\n"
+    fresh = MANIFEST.with_suffix(".json.new")
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, MANIFEST)
+
+
+if __name__ == "__main__":
+    main()

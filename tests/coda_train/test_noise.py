@@ -1,0 +1,162 @@
+"""Masking rates, and what the three strategies may never do."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coda_train.config import NoiseConfig
+from coda_train.data.infilling import TokenIds
+from coda_train.noise import choose_rows, cut_suffix, keep_prefix, mask_blocks, sample_sigma
+from coda_train.step import make_corrupt
+
+IDS = TokenIds(pad=0, end=2, mask=3, expand=4, delete=5)
+ROWS, LENGTH = 16_384, 24
+
+
+def runs(row: np.ndarray) -> list[tuple[int, int]]:
+    """(start, end) of every run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(int), [0]])))
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def packed(rows: int, length: int) -> dict[str, jax.Array]:
+    tokens = jnp.arange(rows * length).reshape(rows, length) % 50 + 6
+    return {
+        "tokens": tokens.astype(jnp.int32),
+        "segment_ids": jnp.ones((rows, length), jnp.int32),
+        "maskable": jnp.ones((rows, length), bool),
+    }
+
+
+@pytest.mark.parametrize("antithetic", [True, False])
+def test_sigma_is_uniform(antithetic):
+    eps, rows = 0.1, 4096
+    sigma = np.sort(sample_sigma(jax.random.key(0), rows, eps, antithetic))
+    assert eps <= sigma[0]
+    assert sigma[-1] <= 1
+    expected = eps + (1 - eps) * (np.arange(rows) + 0.5) / rows
+    # 1.63 / sqrt(n) is the Kolmogorov bound at 1%; antithetic levels lie on a grid.
+    assert np.abs(sigma - expected).max() < (1 / rows if antithetic else 1.63 / rows**0.5)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.3, 0.5, 0.95])
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
+def test_clipped_blocks_mask_every_position_at_the_rate_sigma(sigma, size):
+    masked = mask_blocks(
+        jax.random.key(1), jnp.full(ROWS, sigma), jnp.full(ROWS, size), LENGTH, largest=8, edges="clip"
+    )
+    error = 3.5 * (sigma * (1 - sigma) / ROWS) ** 0.5
+    np.testing.assert_allclose(np.mean(masked, axis=0), sigma, atol=error)
+
+
+def test_windows_inside_the_row_mask_its_ends_less():
+    sigma, size = 0.5, 8
+    masked = np.asarray(
+        mask_blocks(jax.random.key(2), jnp.full(ROWS, sigma), jnp.full(ROWS, size), LENGTH, largest=8, edges="window")
+    )
+    start = 1 - (1 - sigma) ** (1 / size)
+    covering = np.minimum(np.minimum(np.arange(LENGTH) + 1, LENGTH - np.arange(LENGTH)), size)
+    expected = 1 - (1 - start) ** covering
+    np.testing.assert_allclose(masked.mean(axis=0), expected, atol=3.5 * 0.5 / ROWS**0.5)
+    assert expected[0] == pytest.approx(0.083, abs=1e-3)  # the 8% of the description
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), sigma=st.floats(0.01, 0.99), edges=st.sampled_from(["clip", "window"]))
+def test_runs_are_at_least_as_long_as_their_block(seed, sigma, edges):
+    sizes = np.array([1, 2, 4, 8] * 8)
+    masked = mask_blocks(jax.random.key(seed), jnp.full(32, sigma), jnp.array(sizes), LENGTH, largest=8, edges=edges)
+    for row, size in zip(np.asarray(masked), sizes, strict=True):
+        for start, end in runs(row):
+            touches_edge = edges == "clip" and (start == 0 or end == LENGTH)
+            assert end - start >= size or touches_edge
+
+
+def test_blocks_equal_the_direct_form():
+    """The prefix sums against: a token is masked if any window of its row that covers it started."""
+    rows, length, largest = 64, 16, 8
+    sizes = np.array([1, 2, 4, 8] * 16)
+    sigma = np.linspace(0.05, 0.95, rows).astype(np.float32)
+    key = jax.random.key(3)
+    uniform = np.asarray(jax.random.uniform(key, (rows, length + largest - 1)))
+    rate = 1 - (1 - sigma) ** (1 / sizes.astype(np.float32))
+    starts = uniform < rate[:, None]
+    for edges in ("clip", "window"):
+        expected = np.zeros((rows, length), bool)
+        for row in range(rows):
+            for begin in range(-(largest - 1), length):
+                end = begin + sizes[row]
+                if edges == "window" and (begin < 0 or end > length):
+                    continue
+                if starts[row, begin + largest - 1]:
+                    expected[row, max(begin, 0) : max(end, 0)] = True
+        got = mask_blocks(key, jnp.array(sigma), jnp.array(sizes), length, largest, edges)
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_prefix_lengths_are_uniform_and_only_in_chosen_rows():
+    chosen = jnp.arange(ROWS) % 2 == 0
+    maskable = np.asarray(keep_prefix(jax.random.key(4), jnp.ones((ROWS, LENGTH), bool), chosen))
+    assert maskable[1::2].all()
+    lengths = (~maskable[::2]).sum(axis=1)
+    assert (maskable[::2] == (np.arange(LENGTH) >= lengths[:, None])).all()
+    counts = np.bincount(lengths, minlength=LENGTH + 1)
+    assert counts[0] == counts[LENGTH] == 0
+    expected = ROWS / 2 / (LENGTH - 1)
+    assert np.abs(counts[1:LENGTH] - expected).max() < 5 * expected**0.5
+
+
+def test_suffixes_are_cut_only_in_chosen_rows():
+    chosen = jnp.arange(ROWS) % 4 == 0
+    removed = np.asarray(cut_suffix(jax.random.key(5), LENGTH, chosen))
+    assert not removed[np.arange(ROWS) % 4 != 0].any()
+    lengths = removed[::4].sum(axis=1)
+    assert lengths.min() >= 1
+    assert lengths.max() <= LENGTH - 1
+    assert (removed[::4] == (np.arange(LENGTH) >= LENGTH - lengths[:, None])).all()
+
+
+@pytest.mark.parametrize("per", ["sequence", "batch"])
+def test_rows_are_chosen_with_the_given_probability(per):
+    draws = np.stack([choose_rows(jax.random.key(i), 16, 0.3, per) for i in range(400)])
+    if per == "batch":
+        assert (draws == draws[:, :1]).all()
+    independent = 400 if per == "batch" else draws.size
+    assert draws.mean() == pytest.approx(0.3, abs=3.5 * (0.21 / independent) ** 0.5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31), probabilities=st.tuples(*[st.sampled_from([0.0, 0.5, 1.0])] * 3))
+def test_corrupt_keeps_its_promises(seed, probabilities):
+    rows, length = 8, 32
+    batch = packed(rows, length)
+    batch["maskable"] = batch["maskable"].at[:, 5:9].set(False)
+    corrupt = make_corrupt(NoiseConfig(), IDS)
+    out = jax.device_get(corrupt(jax.random.key(seed), batch, np.array(probabilities, np.float32)))
+    masked = out["weights"] > 0
+    assert (out["inputs"][masked] == IDS.mask).all()
+    assert (out["inputs"][~masked] == out["targets"][~masked]).all()
+    assert not masked[:, 5:9].any()
+    cut = out["segment_ids"] == 0
+    assert not masked[cut].any()
+    assert (out["targets"][cut] == IDS.pad).all()
+    assert (out["targets"][~cut] == np.asarray(batch["tokens"])[~cut]).all()
+    for weights in out["weights"]:
+        values = np.unique(weights[weights > 0])
+        assert len(values) <= 1  # one noise level a row
+        assert (values >= 1).all()
+    if probabilities[0] == 1.0:  # every row kept its prefix, so none was cut as well
+        assert not cut.any()
+        assert not masked[:, 0].any()
+    elif probabilities[1] == 1.0 and probabilities[0] == 0.0:
+        assert cut[:, -1].all()
+
+
+def test_schedules_compile_nothing_anew():
+    corrupt = make_corrupt(NoiseConfig(), IDS)
+    for value in (0.0, 0.1, 0.9):
+        corrupt(jax.random.key(0), packed(4, 16), np.full(3, value, np.float32))
+    assert corrupt._cache_size() == 1

@@ -113,6 +113,13 @@ class Backend:
             self._on_status(status)
 
     async def _supervise(self, settings: Settings) -> None:
+        try:
+            await self._keep_running(settings)
+        except Exception as error:  # nobody awaits this task: without this, requests would wait for ever
+            logger.exception("The engine is not watched any more.")
+            self._settle(Status("error", f"Watching the engine failed, which should not happen: {error!r}."))
+
+    async def _keep_running(self, settings: Settings) -> None:
         failures = 0
         while True:
             since_s = time.monotonic()

@@ -1,18 +1,22 @@
 """One denoising step for all drafts of a request: a batched forward, draws at the masks, commits and edits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from coda_model.draft import Draft, OpenHole, Site
+from coda_model.draft import Assembled, Draft, OpenHole, Site
 from coda_model.request import InfillOptions
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
-from coda_model.unmask import Samples, choose_positions, even_commits, sample_tokens
+from coda_model.unmask import Samples, adaptive_commits, choose_positions, even_commits, sample_tokens
 
 # Rows whose logits are held at one time: 256 rows of a vocabulary of 151,936 are 156 MB in fp32.
 _LOGIT_ROWS = 256
+
+Forward = Callable[[Sequence[Draft], Sequence[Assembled]], list[Tensor]]
+"""Last hidden states [sites, D] of each draft, given the drafts and what they assemble to."""
 
 
 @torch.inference_mode()
@@ -35,15 +39,30 @@ def forward_rows(
     ]
 
 
+def exact_forward(model: CodaTransformer, drafts: Sequence[Draft], assembled: Sequence[Assembled]) -> list[Tensor]:
+    """A Forward (with the model bound) that computes the whole sequences at every step."""
+    del drafts
+    return forward_rows(model, [ids for ids, _ in assembled], [[site.row for site in sites] for _, sites in assembled])
+
+
 class Denoiser:
-    """The steps of one request. Tokens that may never stand in a fill are forbidden at every draw."""
+    """The steps of one request. `forward` computes them, whole sequences each time where it is None.
+
+    Tokens that may never stand in a fill are forbidden at every draw.
+    """
 
     def __init__(
-        self, model: CodaTransformer, tokenizer: CodeTokenizer, options: InfillOptions, allow_carriage_return: bool
+        self,
+        model: CodaTransformer,
+        tokenizer: CodeTokenizer,
+        options: InfillOptions,
+        allow_carriage_return: bool,
+        forward: Forward | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.options = options
+        self._forward = forward or partial(exact_forward, model)
         self._never_V = tokenizer.is_special | tokenizer.is_unwritable
         if not allow_carriage_return:
             self._never_V = self._never_V | tokenizer.has_carriage_return
@@ -52,7 +71,7 @@ class Denoiser:
     def first_step_confidence(self, drafts: Sequence[Draft]) -> list[list[float]]:
         """For each draft and hole the mean of the likeliest tokens' probabilities at its masks, from one forward."""
         assembled = [draft.assemble(self.model.config.mask_token_id) for draft in drafts]
-        hidden = self._forward(assembled)
+        hidden = self._forward(drafts, assembled)
         means = []
         for draft, (_, sites), hidden_NxD in zip(drafts, assembled, hidden, strict=True):
             best_N = torch.cat(
@@ -71,22 +90,18 @@ class Denoiser:
     def step(self, drafts: Sequence[Draft], steps_left: int | None) -> None:
         """Advance every draft that has masks by one step; with steps_left 1 all of them are complete afterwards.
 
-        steps_left None commits one token a step.
+        steps_left None commits one token a step, or with an adaptive algorithm as many as are sure.
         """
         drafts = [draft for draft in drafts if draft.masked]
         assembled = [draft.assemble(self.model.config.mask_token_id) for draft in drafts]
-        hidden = self._forward(assembled)
+        hidden = self._forward(drafts, assembled)
         last = steps_left is not None and steps_left <= 1
         for draft, (_, sites), hidden_NxD in zip(drafts, assembled, hidden, strict=True):
             samples = self._sample(draft, sites, hidden_NxD, may_expand=not last)
-            count = even_commits(len(sites), steps_left)
+            sure = adaptive_commits(samples.confidence, self.options.algorithm, self.options.bound)
+            count = max(sure, even_commits(len(sites), steps_left))
             chosen = choose_positions(samples.confidence, count, self.options.alg_temp, draft.generator).tolist()
             self._commit(draft, sites, samples, chosen)
-
-    def _forward(self, assembled: Sequence[tuple[list[int], list[Site]]]) -> list[Tensor]:
-        return forward_rows(
-            self.model, [ids for ids, _ in assembled], [[site.row for site in sites] for _, sites in assembled]
-        )
 
     def _sample(self, draft: Draft, sites: list[Site], hidden_NxD: Tensor, may_expand: bool) -> Samples:
         options = self.options

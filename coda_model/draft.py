@@ -17,6 +17,10 @@ class Site(NamedTuple):
     row: int
 
 
+Assembled = tuple[list[int], list[Site]]
+"""A whole sequence of ids, and its masked sites."""
+
+
 @dataclass
 class OpenHole:
     """The slots of one hole, with the log-probability of each committed token (0 for a mask).
@@ -74,7 +78,7 @@ class Draft:
     def masked(self) -> int:
         return sum(hole.slots.count(MASK) for hole in self.holes)
 
-    def assemble(self, mask_id: int) -> tuple[list[int], list[Site]]:
+    def assemble(self, mask_id: int) -> Assembled:
         """The whole sequence of ids and its masked sites; position s is predicted by row s - 1, position 0 by row 0."""
         ids = list(self.texts[0])
         sites = []

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -15,8 +16,10 @@ from coda_model.length import best_lengths, first_guess, length_grid, unbalanced
 from coda_model.locate import checkpoint_name, locate_checkpoint
 from coda_model.placement import resolve_device, resolve_dtype
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Segment, Timings
+from coda_model.reuse import DocumentStore
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
+from coda_model.windowed import WindowedForward
 
 __all__ = ["Candidate", "Hole", "InfillOptions", "InfillResult", "Infiller", "Progress", "Segment", "Timings"]
 
@@ -27,16 +30,26 @@ _HINT_CHARACTERS = 16
 
 
 class Infiller:
-    """A model that fills holes. It has no state between requests; one thread uses it at a time."""
+    """A model that fills holes; one thread uses it at a time.
 
-    def __init__(self, model: CodaTransformer, tokenizer: CodeTokenizer, name: str, path: str) -> None:
+    With `kept_documents` it keeps the keys and values of that many documents' contexts, so that a request after a
+    keystroke computes only what changed. What it then answers may depend a little on the requests before. With 0, the
+    default, it has no state between requests.
+    """
+
+    def __init__(
+        self, model: CodaTransformer, tokenizer: CodeTokenizer, name: str, path: str, kept_documents: int = 0
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.name = name
         self.path = path
+        self._documents = DocumentStore(kept_documents)
 
     @classmethod
-    def from_pretrained(cls, path: str = "bundled", device: str = "cpu", dtype: str = "float32") -> Self:
+    def from_pretrained(
+        cls, path: str = "bundled", device: str = "cpu", dtype: str = "float32", kept_documents: int = 0
+    ) -> Self:
         """Load `bundled`, a checkpoint folder or a Hub id. Raises CodaError in one sentence where that fails."""
         place = resolve_device(device)
         number_format = resolve_dtype(dtype, place)
@@ -44,13 +57,14 @@ class Infiller:
         config = read_config(folder)
         tokenizer = CodeTokenizer.from_folder(folder, config.vocab_size)
         model = read_weights(folder, config, place, number_format)
-        return cls(model, tokenizer, checkpoint_name(path), str(folder))
+        return cls(model, tokenizer, checkpoint_name(path), str(folder), kept_documents)
 
     def run(self, segments: Sequence[Segment], options: InfillOptions) -> Iterator[Progress | InfillResult]:
         """Fill the holes step by step: a Progress after every forward of the model, the InfillResult at last.
 
         Nothing is computed between two items, so closing the iterator stops all work. Deterministic for equal
-        arguments. Raises InputError where there is no hole or the holes do not fit into the model's positions.
+        arguments, unless documents are kept. Raises InputError where there is no hole or the holes do not fit into the
+        model's positions.
         """
         started = time.perf_counter()
         texts, holes = split_segments(segments)
@@ -88,13 +102,27 @@ class Infiller:
         context = cut_context(texts, budget, self.tokenizer)
         hints = [self._hint_tokens(hole) for hole in holes]
         tokenized = time.perf_counter()
-        denoiser = Denoiser(self.model, self.tokenizer, options, any("\r" in text for text in texts))
+        known = None if options.refresh == 1 else self._documents.find(context)
+        keep = partial(self._documents.keep, context, known)
+        windowed = None if options.refresh == 1 else WindowedForward(self.model, context, options.refresh, known, keep)
+        denoiser = Denoiser(self.model, self.tokenizer, options, any("\r" in text for text in texts), windowed)
         policy = self._length_policy(holes)
         step, model_s = 0, 0.0
         if policy == "grid":
             before = time.perf_counter()
-            lengths = self._score_lengths(denoiser, context, holes, hints)
-            model_s, step = time.perf_counter() - before, 1
+            grids = [length_grid(hole, hint) for hole, hint in zip(holes, hints, strict=True)]
+            grid = self._grid(context, holes, grids)
+            if windowed is not None:
+                windowed.read_context(grid[0], grid[0].assemble(self.model.config.mask_token_id))
+                model_s, step = time.perf_counter() - before, 1
+                yield _progress(grid, step, options)
+                before = time.perf_counter()
+            means = denoiser.first_step_confidence(grid)
+            lengths = [
+                best_lengths(lengths, [means[i][hole] for i in range(len(lengths))], count=2)
+                for hole, lengths in enumerate(grids)
+            ]
+            model_s, step = model_s + time.perf_counter() - before, step + 1
             drafts = self._start(context, holes, lengths, options, count=max(2, options.candidates))
             yield _progress(drafts, step, options)
         else:
@@ -125,19 +153,11 @@ class Infiller:
     def _hint_tokens(self, hole: Hole) -> int:
         return len(self.tokenizer.encode((hole.hint or "")[: hole.max_tokens * _HINT_CHARACTERS]))
 
-    def _score_lengths(
-        self, denoiser: Denoiser, context: list[list[int]], holes: list[Hole], hints: list[int]
-    ) -> list[list[int]]:
-        """For each hole its two best lengths, by one forward of a batch where the holes walk their grids together."""
-        grids = [length_grid(hole, hint) for hole, hint in zip(holes, hints, strict=True)]
-        longest = max(len(grid) for grid in grids)
-        drafts = [
-            self._draft(context, holes, [grid[min(i, len(grid) - 1)] for grid in grids], True, 0.0, seed=0)
-            for i in range(longest)
-        ]
-        means = denoiser.first_step_confidence(drafts)
+    def _grid(self, context: list[list[int]], holes: list[Hole], lengths: list[list[int]]) -> list[Draft]:
+        """A draft for every length to score; several holes walk their grids together."""
         return [
-            best_lengths(grid, [means[i][hole] for i in range(len(grid))], count=2) for hole, grid in enumerate(grids)
+            self._draft(context, holes, [grid[min(i, len(grid) - 1)] for grid in lengths], True, 0.0, seed=0)
+            for i in range(max(map(len, lengths)))
         ]
 
     def _start(

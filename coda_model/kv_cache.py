@@ -90,7 +90,7 @@ class Memory:
         return ContextCache(torch.stack([k[:, :rows] for k in keys]), torch.stack([v[:, :rows] for v in values]))
 
     def join(self, layer: int, raw: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the rows' own keys and values [B, W, G, K] of a layer behind the frozen ones; gives both [B, C + W, G, K]."""
+        """Put the rows' own keys and values [B, W, G, K] of a layer behind the frozen ones: gives [B, C + W, G, K]."""
         if self._recorded is not None:
             self._recorded.append((raw, values))
         self._keys[layer, :, self._frozen :] = keys

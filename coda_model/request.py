@@ -5,7 +5,8 @@ from typing import Literal, get_args
 
 from coda_model.errors import InputError
 
-Algorithm = Literal["origin", "maskgit_plus", "topk_margin", "entropy"]
+# The published ones rank positions and commit a fixed number a step; the adaptive ones commit what is sure enough.
+Algorithm = Literal["origin", "maskgit_plus", "topk_margin", "entropy", "threshold", "factor", "entropy_bound"]
 LengthPolicy = Literal["expand-delete", "grid", "fixed"]
 
 MAX_HOLE_TOKENS = 512
@@ -56,11 +57,13 @@ class InfillOptions:
     candidates: int = 1
     steps: int | None = None
     algorithm: Algorithm = "entropy"
+    bound: float | None = None
     temperature: float = 0.0
     top_p: float | None = None
     top_k: int | None = None
     alg_temp: float | None = None
     context_tokens: int = 512
+    refresh: int = 0
     deadline_ms: float | None = None
     seed: int = 0
 
@@ -70,6 +73,8 @@ class InfillOptions:
             _require_integer("steps", self.steps, 1, MAX_STEPS)
         if self.algorithm not in get_args(Algorithm):
             raise InputError(f"algorithm must be one of {', '.join(get_args(Algorithm))}, not {self.algorithm!r}.")
+        if self.bound is not None:
+            _require_number("bound", self.bound, 0.0, 1000.0)
         _require_number("temperature", self.temperature, 0.0, 10.0)
         if self.top_p is not None:
             _require_number("top_p", self.top_p, 0.0, 1.0)
@@ -78,6 +83,7 @@ class InfillOptions:
         if self.alg_temp is not None:
             _require_number("alg_temp", self.alg_temp, 0.0, 100.0)
         _require_integer("context_tokens", self.context_tokens, 0, MAX_CONTEXT_TOKENS)
+        _require_integer("refresh", self.refresh, 0, MAX_STEPS)
         if self.deadline_ms is not None:
             _require_number("deadline_ms", self.deadline_ms, 0.0, 86_400_000.0)
         _require_integer("seed", self.seed, 0, 2**63 - 1)

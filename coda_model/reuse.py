@@ -53,24 +53,24 @@ class DocumentStore:
             return None
         return Known(chosen.cache, *best)
 
-    def keep(self, texts: list[list[int]], cache: ContextCache, known: Known | None) -> None:
-        """Store a request's context; it takes the place of the one it was built on."""
-        if not self._kept:
-            return
-        reuses = 0
-        for entry in self._entries:
-            if known is not None and entry.cache is known.cache:
-                reuses = entry.reuses + 1
-        self._entries = [entry for entry in self._entries if known is None or entry.cache is not known.cache]
-        self._entries = [*self._entries, _Entry(texts, cache, reuses)][-self._kept :]
+    def keep(self, texts: list[list[int]], known: Known | None, cache: ContextCache) -> None:
+        """Store a request's context, built on `known`, in place of the same document's older ones."""
+        base = next((entry for entry in self._entries if known is not None and entry.cache is known.cache), None)
+        others = [entry for entry in self._entries if entry is not base and not _same_document(entry.texts, texts)]
+        reuses = 0 if base is None else base.reuses + 1
+        self._entries = [*others, _Entry(texts, cache, reuses)][-self._kept :] if self._kept else []
+
+
+def _same_document(old: list[list[int]], new: list[list[int]]) -> bool:
+    return 2 * len(kept_tokens(old, new)[0]) > sum(map(len, new))
 
 
 def kept_tokens(old: Sequence[Sequence[int]], new: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
     """Which tokens of the context `new` stand in `old` too, as ascending pairs of indices (into old, into new).
 
     Both are the texts around the holes, counted through. A typed character changes a few tokens in the middle, and the
-    far ends may be cut elsewhere: so a run from the start and one from the end are kept, each with a shift of its own. A
-    token that changed the side of a hole is not kept.
+    far ends may be cut elsewhere: so a run from the start and one from the end are kept, each with a shift of its own.
+    A token that changed the side of a hole is not kept.
     """
     if len(old) != len(new):
         return [], []

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from coda_model.request import Algorithm
 
+# Of the adaptive rules: the bound that keeps the quality of one token a step where the model is good.
+DEFAULT_BOUNDS = {"threshold": 0.9, "factor": 1.0, "entropy_bound": 0.15}
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -32,9 +35,9 @@ def sample_tokens(
 ) -> Samples:
     """Draw a token at each position (the likeliest at temperature 0) and score the position.
 
-    Temperature, top-p and top-k apply before the scoring. The score is the drawn token's probability (`maskgit_plus`),
-    the likeliest's minus the second's (`topk_margin`), the negative entropy in nats (`entropy`), or chance (`origin`).
-    Forbidden tokens have the logit -inf.
+    Temperature, top-p and top-k apply before the scoring. The score is the drawn token's probability (`maskgit_plus`,
+    `threshold`, `factor`), the likeliest's minus the second's (`topk_margin`), the negative entropy in nats (`entropy`,
+    `entropy_bound`), or chance (`origin`). Forbidden tokens have the logit -inf.
     """
     shaped = logits_NxV / temperature if temperature > 0 else logits_NxV
     if top_p is not None and top_p < 1:
@@ -57,12 +60,12 @@ def _confidence(
     probability_NxV: Tensor, ids: Tensor, algorithm: Algorithm, generator: torch.Generator | None
 ) -> Tensor:
     match algorithm:
-        case "maskgit_plus":
+        case "maskgit_plus" | "threshold" | "factor":
             return probability_NxV.gather(-1, ids[:, None]).squeeze(-1)
         case "topk_margin":
             best_Nx2 = probability_NxV.topk(min(2, probability_NxV.shape[-1]), dim=-1).values
             return best_Nx2[:, 0] - best_Nx2[:, 1:].sum(-1)
-        case "entropy":
+        case "entropy" | "entropy_bound":
             return -torch.special.entr(probability_NxV).sum(-1)
         case "origin":
             return torch.rand(ids.shape, generator=generator, device=ids.device)
@@ -104,6 +107,33 @@ def even_commits(masked: int, steps_left: int | None) -> int:
     if not masked:
         return 0
     return 1 if steps_left is None else -(-masked // max(steps_left, 1))
+
+
+def adaptive_commits(confidence_N: Tensor, algorithm: Algorithm, bound: float | None = None) -> int:
+    """How many of the surest positions to commit now, at least one of N; 0 where the algorithm is not adaptive.
+
+    With p and H the probabilities and entropies of the positions from the surest on:
+
+    - `threshold` commits all with p >= bound (arXiv 2505.22618, section 3.3);
+    - `factor` the largest n with (n + 1) (1 - p_n) < bound, so fewer at a time the less sure they are (same source);
+    - `entropy_bound` the largest n with H_1 + ... + H_(n-1) <= bound: that sum bounds how much the joint distribution
+      can differ from the product of the positions' own (arXiv 2505.24857).
+    """
+    if algorithm not in DEFAULT_BOUNDS or not len(confidence_N):
+        return 0
+    bound = DEFAULT_BOUNDS[algorithm] if bound is None else bound
+    sure_N = confidence_N.sort(descending=True).values
+    match algorithm:
+        case "threshold":
+            fits_N = sure_N >= bound
+        case "factor":
+            numbers_N = torch.arange(1, len(sure_N) + 1, device=sure_N.device)
+            # The largest n that fits counts, even where a smaller one does not.
+            fits_N = ((numbers_N + 1) * (1 - sure_N) < bound).flip(0).cummax(0).values.flip(0)
+        case _:
+            entropy_N = -sure_N
+            fits_N = entropy_N.cumsum(0) - entropy_N <= bound
+    return max(int(fits_N.sum()), 1)
 
 
 def choose_positions(

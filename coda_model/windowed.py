@@ -4,19 +4,17 @@ Context tokens never change while a hole is denoised, but what they attend to do
 design (after Fast-dLLM, arXiv 2505.22618). A full pass every `refresh` forwards bounds that; 1 would be exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from coda_model.draft import Draft, Site
+from coda_model.draft import Assembled, Draft
 from coda_model.kv_cache import ContextCache, Memory
 from coda_model.reuse import Known
 from coda_model.transformer import CodaTransformer
-
-Assembled = tuple[list[int], list[Site]]
 
 
 @dataclass(frozen=True)
@@ -44,11 +42,20 @@ class WindowedForward:
     """
 
     def __init__(
-        self, model: CodaTransformer, texts: Sequence[Sequence[int]], refresh: int = 0, known: Known | None = None
+        self,
+        model: CodaTransformer,
+        texts: Sequence[Sequence[int]],
+        refresh: int = 0,
+        known: Known | None = None,
+        keep: Callable[[ContextCache], None] = lambda _: None,
     ) -> None:
-        """`texts` are the n + 1 token lists around the n holes; `refresh` forwards lie between full passes (0 none)."""
-        self.cache: ContextCache | None = None
+        """`texts` are the n + 1 token lists around the n holes; every `refresh` forwards one is a full pass (0: never).
+
+        `keep` is given the context at once when it is computed: the next keystroke may cancel the request.
+        """
         self._model = model
+        self._keep = keep
+        self._cache: ContextCache | None = None
         self._refresh = refresh
         self._known = known
         self._since_full_pass = 0
@@ -63,7 +70,7 @@ class WindowedForward:
     @torch.inference_mode()
     def __call__(self, drafts: Sequence[Draft], assembled: Sequence[Assembled]) -> list[Tensor]:
         """Last hidden states [sites, D] of each draft."""
-        if self.cache is None:
+        if self._cache is None:
             hidden = self.read_context(drafts[0], assembled[0])
             if all(ids == assembled[0][0] for ids, _ in assembled):
                 return [hidden] * len(drafts)
@@ -88,7 +95,7 @@ class WindowedForward:
         layout = self._lay_out([draft], fresh, target, known.cache, source)
         layout.memory.record()
         (hidden,) = self._forward(layout, [assembled])
-        self._keep([draft], known.cache.replaced(source, target, layout.memory.recorded(len(fresh))))
+        self._store([draft], known.cache.replaced(source, target, layout.memory.recorded(len(fresh))))
         return hidden
 
     def _compute_all(self, drafts: Sequence[Draft], assembled: Sequence[Assembled]) -> list[Tensor]:
@@ -96,19 +103,20 @@ class WindowedForward:
         layout = self._lay_out(drafts, range(len(self._text_of)), [])
         layout.memory.record()
         hidden = self._forward(layout, assembled)
-        self._keep(drafts, layout.memory.recorded(len(self._text_of)))
+        self._store(drafts, layout.memory.recorded(len(self._text_of)))
         self._since_full_pass = 1
         return hidden
 
-    def _keep(self, drafts: Sequence[Draft], cache: ContextCache) -> None:
-        self.cache, self._drafts, self._layout = cache, list(drafts), None
+    def _store(self, drafts: Sequence[Draft], cache: ContextCache) -> None:
+        self._cache, self._drafts, self._layout = cache, list(drafts), None
+        self._keep(cache.rows([0]))
 
     def _step_layout(self, drafts: Sequence[Draft]) -> _Layout:
         """The layout of the last step, where nothing has moved since."""
-        assert self.cache is not None, "the context is read first"
+        assert self._cache is not None, "the context is read first"
         if self._layout is None or self._layout.lengths != _lengths(drafts) or not _same(self._layout.drafts, drafts):
-            cache = self.cache
-            if cache.keys.shape[1] > 1:
+            cache = self._cache
+            if len(self._drafts) > 1:
                 cache = cache.rows([next(i for i, one in enumerate(self._drafts) if one is draft) for draft in drafts])
             self._layout = self._lay_out(drafts, self._edges, self._frozen, cache, self._frozen)
         return self._layout
@@ -121,7 +129,7 @@ class WindowedForward:
         cache: ContextCache | None = None,
         source: Sequence[int] = (),
     ) -> _Layout:
-        """Rows for the context tokens `computed` and all holes; the context tokens `frozen` are `source` in the cache."""
+        """Rows for the context tokens `computed` and all holes; the tokens `frozen` are `source` in the cache."""
         places, frozen_places = [], []
         for lengths in _lengths(drafts):
             shift = [0, *accumulate(lengths)]
@@ -158,7 +166,9 @@ class WindowedForward:
             [[ids[place] for place in places] for (ids, _), places in zip(assembled, layout.places, strict=True)],
             device=device,
         )
-        hidden_BxWxD = self._model.hidden_states(ids_BxW, layout.positions_BxW, layout.mask_BxS, layout.memory)
+        hidden_BxWxD = self._model.hidden_states(
+            ids_BxW, positions_BxL=layout.positions_BxW, attention_mask_BxL=layout.mask_BxS, memory=layout.memory
+        )
         return [
             hidden_WxD[torch.tensor([row_of[site.row] for site in sites], dtype=torch.int64, device=device)]
             for hidden_WxD, row_of, (_, sites) in zip(hidden_BxWxD, layout.row_of, assembled, strict=True)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -71,8 +71,16 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 
 @app.command()
 def data(
-    sources: Annotated[list[Path], typer.Argument(help="Folders: projects, site-packages, standard libraries.")],
     out: Annotated[Path, typer.Option(help="The corpus folder to write.")],
+    sources: Annotated[
+        list[Path] | None, typer.Argument(help="Folders: projects, site-packages, standard libraries.")
+    ] = None,
+    mixture: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of folders a recipe of weighed sources: a TOML file, pretrain-paper or midtrain-paper."
+        ),
+    ] = None,
     decontaminate: Annotated[
         list[Path] | None,
         typer.Option(
@@ -80,29 +88,61 @@ def data(
         ),
     ] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="A package to leave out, beside known benchmarks.")] = None,
-    held_out: Annotated[float, typer.Option(help="Share of the packages kept for evaluation.")] = 0.03,
+    held_out: Annotated[
+        float | None,
+        typer.Option(help="Share of the text, in whole packages, kept for evaluation: .03 unless told otherwise."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Work on a Ray cluster: its address, auto for the one around, local to start one here."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Build a corpus of permissively licensed, parseable, unique Python files.
+    """Build a corpus of permissively licensed, parseable, unique Python files, or one for each source of a mixture.
 
     Example: coda-train data ./src .venv/lib/python3.11/site-packages --out corpus
+
+    Example: coda-train data --mixture pretrain-paper --out corpus --ray auto
     """
     with _friendly():
         from coda_train.data.corpus import BENCHMARK_PACKAGES, CorpusConfig, build_corpus
+        from coda_train.data.examine import Rules
+        from coda_train.data.mixture import prepare_mixture
+        from coda_train.data.on_ray import ray_cluster, ray_map
+        from coda_train.data.parallel import parallel_map
+        from coda_train.data.recipe import read_mixture
+        from coda_train.data.sources import canonical_name
 
-        config = CorpusConfig(
-            sources=tuple(sources),
-            out=out,
-            held_out_fraction=held_out,
-            decontaminate=tuple(decontaminate or ()),
-            exclude=(*BENCHMARK_PACKAGES, *(exclude or ())),
-            overwrite=overwrite,
-        )
-        with _progress(Console(stderr=True)) as progress:
-            report = build_corpus(config, progress)
-        for split, files in report.files.items():
-            typer.echo(f"{split}: {files:,} files, {report.bytes[split] / 1e6:,.1f} MB")
-        typer.echo(f"report: {out / 'report.json'}")
+        if bool(sources) == bool(mixture):
+            raise ConfigError("give either folders or --mixture, such as: coda-train data ./src --out corpus")
+        if mixture and held_out is not None:
+            raise ConfigError("--held-out does not go with --mixture: set held_out in the recipe's sources")
+        excluded = frozenset(map(canonical_name, (*BENCHMARK_PACKAGES, *(exclude or ()))))
+        benchmarks = tuple(decontaminate or ())
+        recipe = read_mixture(mixture) if mixture else None
+        run = ray_map if ray else parallel_map
+        with ray_cluster(ray) if ray else nullcontext(), _progress(Console(stderr=True)) as progress:
+            if recipe:
+                reports = prepare_mixture(recipe, out, excluded, benchmarks, overwrite, progress, run)
+            else:
+                fraction = 0.03 if held_out is None else held_out
+                config = CorpusConfig(
+                    sources=tuple(sources or ()),
+                    out=out,
+                    rules=Rules(exclude=excluded),
+                    held_out_fraction=fraction,
+                    decontaminate=benchmarks,
+                    overwrite=overwrite,
+                )
+                reports = {"": build_corpus(config, progress, run)}
+        for name, report in reports.items():
+            for split, files in report.files.items():
+                label = f"{name}, {split}" if name else split
+                typer.echo(f"{label}: {files:,} files, {report.bytes[split] / 1e6:,.1f} MB")
+            typer.echo(f"report: {out / name / 'report.json'}")
+        if recipe:
+            kept = len(recipe.sources) - len(reports)
+            typer.echo(f"{out / 'mixture.json'}: {len(recipe.sources)} sources, {kept} of them kept from before")
 
 
 @app.command()
@@ -120,7 +160,10 @@ def tokenizer(
 
         with _progress(Console(stderr=True)) as progress:
             trained = train_tokenizer(corpus, out, vocab_size, progress)
-        typer.echo(f"{out}: {trained.get_vocab_size():,} tokens")
+        size = trained.get_vocab_size()
+        typer.echo(f"{out}: {size:,} tokens")
+        if size < vocab_size:
+            typer.echo(f"the corpus is too small for {vocab_size:,} tokens: set model.vocab_size={size}", err=True)
 
 
 def _run_stage(
@@ -155,7 +198,7 @@ def _run_stage(
         with _progress(console) as progress:
             batches = open_batches(config, corpus, source, "train", progress, workers)
             held_out = None
-            if any(corpus.glob("held_out-*.parquet")):
+            if any(corpus.glob("**/held_out-*.parquet")):
                 held_out = open_batches(config, corpus, source, "held_out", progress)
             else:
                 console.print("no held-out packages in the corpus: no evaluation", highlight=False)

@@ -62,6 +62,8 @@ class NoiseConfig:
     """
 
     eps: float = 1e-3
+    max_sigma: float = 1.0
+    """Noise levels are uniform between eps and this. Below 1 a small model spends nothing on nearly empty rows."""
     antithetic: bool = True
     schedule: str = "constant"
     per: str = "sequence"
@@ -77,8 +79,8 @@ class NoiseConfig:
         _one_of("noise.schedule", self.schedule, ("constant", "linear", "table"))
         _one_of("noise.per", self.per, ("sequence", "batch"))
         _one_of("noise.edges", self.edges, ("clip", "window"))
-        if not 0 < self.eps < 1:
-            raise ConfigError(f"noise.eps must lie between 0 and 1, not {self.eps}")
+        if not 0 < self.eps < self.max_sigma <= 1:
+            raise ConfigError(f"noise needs 0 < eps < max_sigma <= 1, not {self.eps} and {self.max_sigma}")
         if not self.block_sizes or min(self.block_sizes) < 1:
             raise ConfigError("noise.block_sizes needs at least one size, each 1 or more")
         for name in ("prefix", "suffix", "block"):

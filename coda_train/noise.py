@@ -9,8 +9,8 @@ import jax.numpy as jnp
 Batch = dict[str, jax.Array]
 
 
-def sample_sigma(key: jax.Array, batch: int, eps: float, antithetic: bool) -> jax.Array:
-    """[batch] float32 noise levels, each uniform on [eps, 1).
+def sample_sigma(key: jax.Array, batch: int, eps: float, max_sigma: float, antithetic: bool) -> jax.Array:
+    """[batch] float32 noise levels, each uniform on [eps, max_sigma).
 
     Antithetic levels are (u + i/B) mod 1 for one u: every row is uniform, the batch is spread evenly.
     """
@@ -18,7 +18,7 @@ def sample_sigma(key: jax.Array, batch: int, eps: float, antithetic: bool) -> ja
         uniform = (jax.random.uniform(key) + jnp.arange(batch) / batch) % 1.0
     else:
         uniform = jax.random.uniform(key, (batch,))
-    return (1.0 - eps) * uniform + eps
+    return (max_sigma - eps) * uniform + eps
 
 
 def choose_rows(key: jax.Array, batch: int, probability: jax.Array | float, per: str) -> jax.Array:
@@ -80,6 +80,7 @@ def corrupt(
     probabilities: jax.Array,
     *,
     eps: float,
+    max_sigma: float,
     antithetic: bool,
     per: str,
     block_sizes: tuple[int, ...],
@@ -100,7 +101,7 @@ def corrupt(
     keys = jax.random.split(key, 8)
     tokens = batch["tokens"]
     rows, length = tokens.shape
-    sigma = sample_sigma(keys[0], rows, eps, antithetic)
+    sigma = sample_sigma(keys[0], rows, eps, max_sigma, antithetic)
 
     prefixed = choose_rows(keys[1], rows, probabilities[0], per)
     maskable = keep_prefix(keys[2], batch["maskable"], prefixed)

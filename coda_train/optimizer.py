@@ -85,7 +85,7 @@ def _over_layers(rule: optax.GradientTransformation) -> optax.GradientTransforma
     return optax.GradientTransformation(lambda params: jax.vmap(rule.init)(params), update)
 
 
-def average(ema: nnx.State, params: nnx.State, decay: float, step: jax.Array) -> nnx.State:
+def average(ema: Any, params: Any, decay: float, step: jax.Array) -> Any:
     """Exponential moving average of the weights; the decay grows from 0 so that the start is forgotten."""
     kept = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
     return jax.tree.map(lambda old, new: old + (1.0 - kept) * (new - old), ema, params)

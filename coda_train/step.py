@@ -69,6 +69,7 @@ def make_corrupt(settings: NoiseConfig, ids: TokenIds) -> Callable:
         functools.partial(
             noise.corrupt,
             eps=settings.eps,
+            max_sigma=settings.max_sigma,
             antithetic=settings.antithetic,
             per=settings.per,
             block_sizes=settings.block_sizes,

@@ -52,6 +52,21 @@ def stop_on_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what to change where XLA can't run the step on this machine."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        reason = str(error).splitlines()[0]
+        hint = ""
+        if "BF16" in reason:
+            hint = ": set model.matmul_dtype=float32"
+        elif "RESOURCE_EXHAUSTED" in reason:
+            hint = ": lower stage.batch_size, or set model.remat=full"
+        raise TrainingError(f"XLA could not run the training step ({reason}){hint}") from error
+
+
 @dataclass(frozen=True)
 class Clock:
     """Where a run stands, by steps and by time added up over resumes."""
@@ -114,7 +129,7 @@ def train(
 
     Raises:
         TrainingError when the loss is no longer a number, CheckpointError when the run folder's checkpoint has
-        another shape.
+        another shape; TrainingError too where XLA can't run the step.
     """
     stage, stop = config.stage, stop or Stop()
     graph, params = nnx.split(Coda(config.model, rngs=nnx.Rngs(stage.seed)))
@@ -125,7 +140,7 @@ def train(
     train_step, eval_step = make_steps(config, graph, optimizer)
     corrupt = make_corrupt(config.noise, ids)
 
-    with Checkpoints(run, stage.checkpoints_kept) as checkpoints:
+    with Checkpoints(run, stage.checkpoints_kept) as checkpoints, _explained():
         first, elapsed_s = 0, 0.0
         if (latest := checkpoints.latest()) is not None:
             state, meta = checkpoints.restore(latest, state)

@@ -56,9 +56,13 @@ class EngineProcess:
         """
         command = engine_command(settings)
         logger.info("Starting the engine: %s", " ".join(command))
-        pipe = asyncio.subprocess.PIPE
+        # Shielded, since asyncio (3.11) waits forever where starting a process is cancelled half-way.
+        starting = asyncio.ensure_future(_spawn(command))
         try:
-            process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await cls(await starting).stop()
+            raise
         except OSError as error:
             raise EngineUnusableError(
                 f"The Python interpreter {command[0]} can't be started ({error.strerror}): "
@@ -66,8 +70,8 @@ class EngineProcess:
             ) from error
         engine = cls(process)
         try:
-            listening = await engine._read_event()
-            engine.url, engine.token = str(listening["url"]), str(listening["token"])
+            listening = await engine._read_event("listening")
+            engine.url, engine.token = str(listening.get("url")), str(listening.get("token"))
         except BaseException:
             await engine.stop()
             raise
@@ -79,9 +83,9 @@ class EngineProcess:
 
     async def ready(self) -> Ready:
         """Wait for the model to be loaded. Raises EngineUnusableError when it can't be, EngineLostError."""
-        event = await self._read_event()
+        event = await self._read_event("ready")
         self._drain = asyncio.create_task(self._drain_output())
-        return Ready(str(event["model"]), str(event["device"]), float(event["load_ms"]))
+        return Ready(str(event.get("model")), str(event.get("device")), float(event.get("load_ms", 0)))
 
     async def died(self) -> EngineLostError:
         """Wait for the process to end and say how it did."""
@@ -110,17 +114,15 @@ class EngineProcess:
                 task.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
 
-    async def _read_event(self) -> dict[str, Any]:
+    async def _read_event(self, name: str) -> dict[str, Any]:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
-            try:
-                event = json.loads(line)
-                if event["event"] == "error":
-                    raise EngineUnusableError(str(event["message"]))
-            except (ValueError, KeyError, TypeError):
-                logger.warning("The engine printed a line that is no event: %r", line)
-                continue
-            return event
+            event = _parse_event(line)
+            if event.get("event") == "error":
+                raise EngineUnusableError(str(event.get("message")))
+            if event.get("event") == name:
+                return event
+            logger.warning("The engine printed a line that was not expected: %r", line)
         raise await self.died()
 
     async def _drain_output(self) -> None:
@@ -135,6 +137,19 @@ class EngineProcess:
             if line:
                 self._last_log.append(line)
                 logger.info("engine: %s", line)
+
+
+def _parse_event(line: bytes) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+async def _spawn(command: list[str]) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
 async def _read_line(reader: asyncio.StreamReader) -> bytes:

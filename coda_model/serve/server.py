@@ -23,6 +23,8 @@ TOKEN_VARIABLE = "CODA_MODEL_TOKEN"
 # An editor is silent for minutes between two keystrokes; its connection should still be warm then.
 KEEP_ALIVE_S = 600
 SHUTDOWN_S = 5
+# Documents whose context is not computed again after a keystroke: those an editor shows side by side.
+KEPT_DOCUMENTS = 4
 
 
 def run_server(
@@ -45,7 +47,7 @@ def run_server(
     def load() -> SteppingModel:
         from coda_model.infill import Infiller  # torch, imported in the worker while the port already answers
 
-        return Infiller.from_pretrained(model, device=device, dtype=dtype)
+        return Infiller.from_pretrained(model, device=device, dtype=dtype, kept_documents=KEPT_DOCUMENTS)
 
     bound_host, bound_port = listener.getsockname()[:2]
     local_only = names_loopback(bound_host)

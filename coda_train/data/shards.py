@@ -3,8 +3,8 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from coda_train.data.corpus import split_files
+from coda_train.data.corpus import Progress, split_files, split_members
+from coda_train.data.weights import is_mixture, write_weights
 from coda_train.tokenizer import encode_texts, load_tokenizer
 
 INDEX = "index.json"
@@ -50,23 +51,50 @@ class ShardIndex:
 
 
 def tokenise_corpus(
-    corpus: Path, tokenizer: Path, out: Path, split: str, progress: Callable[[str, int, int], None] | None = None
+    corpus: Path, tokenizer: Path, out: Path, split: str, progress: Progress | None = None
 ) -> ShardIndex:
     """Tokenise one split of a corpus into `out/<split>`; unchanged corpus and tokenizer reuse what is there.
 
+    Of a mixture the members that have this split become `out/<split>/<member>`, with their weights beside them.
+
     Args:
-        corpus: folder written by `build_corpus`.
+        corpus: folder written by `build_corpus` or `prepare_mixture`.
         tokenizer: folder with `tokenizer.json`.
         out: folder for the shards of all splits.
         split: "train" or "held_out".
         progress: called with a stage's name, documents done and their total.
 
+    Returns: what was written; for a mixture the sum over its members, with files relative to `out/<split>`.
+
     Raises: FileNotFoundError for a corpus without this split or a folder without tokenizer.
     """
+    present = split_members(corpus, split)
+    if not is_mixture(corpus):
+        return _tokenise(corpus, tokenizer, out / split, split, progress)
+    indices = {}
+    for member in present:
+        tell = partial(_named, progress, member.name) if progress else None
+        indices[member.name] = _tokenise(member, tokenizer, out / split / member.name, split, tell)
+    write_weights(out / split, {member.name: weight for member, weight in present.items()})
+    return ShardIndex(
+        fingerprint=hashlib.sha256("".join(index.fingerprint for index in indices.values()).encode()).hexdigest(),
+        split=split,
+        vocab_size=next(iter(indices.values())).vocab_size,
+        documents=sum(index.documents for index in indices.values()),
+        tokens=sum(index.tokens for index in indices.values()),
+        text_bytes=sum(index.text_bytes for index in indices.values()),
+        files=tuple(replace(f, name=f"{name}/{f.name}") for name, index in indices.items() for f in index.files),
+    )
+
+
+def _named(progress: Progress, name: str, stage: str, done: int, total: int) -> None:
+    progress(f"{name}: {stage}", done, total)
+
+
+def _tokenise(corpus: Path, tokenizer: Path, target: Path, split: str, progress: Progress | None) -> ShardIndex:
     sources = split_files(corpus, split)
     encoder = load_tokenizer(tokenizer)
     fingerprint = _fingerprint([*sources, tokenizer / "tokenizer.json"])
-    target = out / split
     if target.exists():
         try:
             index = _read_index(target)
@@ -77,7 +105,7 @@ def tokenise_corpus(
             pass  # damaged shards are made anew
     vocab_size = encoder.get_vocab_size()
     total = sum(pq.read_metadata(source).num_rows for source in sources)
-    temporary = out / f".{split}.partial"
+    temporary = target.with_name(f".{target.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:

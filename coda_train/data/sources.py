@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from typing import Protocol
 
-from coda_train.data import licences
+from coda_train.data import filters, licences
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "build", "dist"})
 _LICENCE_FILE = re.compile(r"(licen[sc]e|copying|unlicense)([._-].*)?", re.IGNORECASE)
@@ -26,6 +27,28 @@ class Package:
     licence: str | None = None
 
 
+class SourceError(ValueError):
+    """A source that is missing, damaged or not of the kind it is said to be."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """One document as it was read: `text`, or the `fault` for which there is none."""
+
+    path: str
+    package: Package
+    text: str | None
+    fault: str = ""
+
+
+class Unit(Protocol):
+    """What one worker reads at a time: a file, or a block of rows."""
+
+    def read(self, max_bytes: int) -> Iterator[Text]:
+        """Its documents, the same ones in the same order whenever it is read. Raises SourceError if it is damaged."""
+        ...
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """A file found in a source; `relative` is its path below the folder that holds its package."""
@@ -33,6 +56,18 @@ class SourceFile:
     path: Path
     relative: str
     package: Package
+
+    def read(self, max_bytes: int) -> Iterator[Text]:
+        """The file's one document."""
+        try:
+            if self.path.stat().st_size > max_bytes:
+                yield Text(self.relative, self.package, None, "too large")
+                return
+            text = filters.decode(self.path.read_bytes())
+        except OSError:
+            yield Text(self.relative, self.package, None, "unreadable")
+            return
+        yield Text(self.relative, self.package, text, "" if text is not None else "not UTF-8")
 
 
 def canonical_name(name: str) -> str:

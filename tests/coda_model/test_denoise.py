@@ -86,7 +86,7 @@ def test_the_length_is_found_from_any_first_guess(
 ) -> None:
     oracle = Oracle(tiny_config, knows(middle, tiny_config))
     infiller = Infiller(oracle, coder, "oracle", "")  # type: ignore[arg-type]
-    result = infiller.fill(["P", Hole(hint="x" * guess, single_line=single_line, max_tokens=50), "S"])
+    result = infiller.fill(["P", Hole(hint="x" * guess, single_line=single_line, max_tokens=50), "S"], refresh=1)
     assert result.candidates[0].fills == (coder.decode(middle),)
     assert result.length_policy == "expand-delete"
     assert result.steps == oracle.forwards
@@ -96,7 +96,7 @@ def test_the_length_is_found_from_any_first_guess(
 
 def test_growth_ends_at_max_tokens(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
     oracle = Oracle(tiny_config, knows(list(range(40, 80)), tiny_config))
-    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(hint="x", max_tokens=7), "S"])  # type: ignore[arg-type]
+    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(hint="x", max_tokens=7), "S"], refresh=1)  # type: ignore[arg-type]
     assert len(result.candidates[0].token_confidences[0]) == 7
 
 
@@ -104,7 +104,7 @@ def test_growth_ends_at_max_tokens(tiny_config: ModelConfig, coder: CodeTokenize
 def test_a_model_that_only_edits_comes_to_an_end(tiny_config: ModelConfig, coder: CodeTokenizer, wanted: str) -> None:
     token = getattr(tiny_config, f"{wanted}_token_id")
     oracle = Oracle(tiny_config, lambda ids: [token] * len(ids))
-    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(max_tokens=9, single_line=True), "S"])  # type: ignore[arg-type]
+    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(max_tokens=9, single_line=True), "S"], refresh=1)  # type: ignore[arg-type]
     (fill,), probabilities = result.candidates[0].fills, result.candidates[0].token_confidences[0]
     assert len(probabilities) == (0 if wanted == "delete" else 9)
     assert not any(special in fill for special in ("<|", "\ufffd", "\n"))
@@ -116,7 +116,7 @@ def test_a_model_that_only_edits_comes_to_an_end(tiny_config: ModelConfig, coder
 def test_steps_are_kept(tiny_config: ModelConfig, coder: CodeTokenizer, steps: int) -> None:
     middle = list(range(50, 62))
     oracle = Oracle(tiny_config, knows(middle, tiny_config))
-    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(length=12), "S"], steps=steps)  # type: ignore[arg-type]
+    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(length=12), "S"], steps=steps, refresh=1)  # type: ignore[arg-type]
     assert oracle.forwards == result.steps == min(steps, 12)
     assert result.candidates[0].fills == (coder.decode(middle),)
     assert result.length_policy == "fixed"
@@ -132,7 +132,7 @@ def test_the_grid_takes_the_length_the_model_is_surest_of(tiny_config: ModelConf
         return [*PREFIX, *middle, *SUFFIX] if slots == len(middle) else []
 
     oracle = Oracle(config, answer)
-    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(max_tokens=30), "S"])  # type: ignore[arg-type]
+    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(max_tokens=30), "S"], refresh=1)  # type: ignore[arg-type]
     assert result.candidates[0].fills == (coder.decode(middle),)
     assert result.length_policy == "grid"
     assert result.steps == oracle.forwards

@@ -73,7 +73,7 @@ async def test_a_cancelled_request_runs_the_model_no_more(engine: Engine, infill
 
 
 async def test_what_does_not_fit_is_the_requests_own_error(engine: Engine, infiller: Infiller) -> None:
-    segments: list[Segment] = [Hole(max_tokens=512), "\n", Hole(max_tokens=512), "\n", Hole(max_tokens=512)]
+    segments: list[Segment] = [Hole(length=512), "\n", Hole(length=512), "\n", Hole(length=512)]
     with pytest.raises(InputError) as caught:
         infiller.run(segments, InfillOptions())
     request = engine.submit(segments, InfillOptions())

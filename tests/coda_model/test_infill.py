@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from coda_model.errors import CodaError, InputError
 from coda_model.infill import Hole, Infiller, InfillOptions, InfillResult, Progress, Segment
+from coda_model.request import Algorithm
 
 
 @pytest.fixture(scope="module", params=["expand-delete", "grid"])
@@ -24,7 +26,7 @@ def forwards(infiller: Infiller, monkeypatch: pytest.MonkeyPatch) -> list[tuple[
     seen: list[tuple[int, ...]] = []
     run = infiller.model.hidden_states
 
-    def counting(ids_BxL: torch.Tensor, **arguments: torch.Tensor) -> torch.Tensor:
+    def counting(ids_BxL: torch.Tensor, **arguments: Any) -> torch.Tensor:
         seen.append(tuple(ids_BxL.shape))
         return run(ids_BxL, **arguments)
 
@@ -98,8 +100,9 @@ HOLES = st.builds(Hole, st.none() | TEXT, st.booleans(), st.integers(1, 8), st.n
     hole=HOLES,
     steps=st.none() | st.integers(1, 5),
     temperature=st.sampled_from([0.0, 1.5]),
-    algorithm=st.sampled_from(["origin", "maskgit_plus", "topk_margin", "entropy"]),
+    algorithm=st.sampled_from(get_args(Algorithm)),
     context_tokens=st.integers(0, 60),
+    refresh=st.integers(0, 3),
 )
 def test_any_document_is_filled_with_plain_text(
     infiller: Infiller,
@@ -109,6 +112,7 @@ def test_any_document_is_filled_with_plain_text(
     temperature: float,
     algorithm: str,
     context_tokens: int,
+    refresh: int,
 ) -> None:
     result = infiller.fill(
         [*document, hole],
@@ -116,6 +120,7 @@ def test_any_document_is_filled_with_plain_text(
         temperature=temperature,
         algorithm=algorithm,
         context_tokens=context_tokens,
+        refresh=refresh,
         candidates=2,
     )
     holes = [segment for segment in [*document, hole] if isinstance(segment, Hole)]
@@ -136,7 +141,7 @@ def test_any_document_is_filled_with_plain_text(
 
 def test_text_that_spells_a_special_token_is_text(infiller: Infiller, forwards: list) -> None:
     hole = Hole(length=2)
-    infiller.fill(["<|mask|>", hole, "<|delete|><|endoftext|>"])
+    infiller.fill(["<|mask|>", hole, "<|delete|><|endoftext|>"], refresh=1)
     ids = len(infiller.tokenizer.encode("<|mask|>")) + 2 + len(infiller.tokenizer.encode("<|delete|><|endoftext|>"))
     assert forwards == [(1, ids)] * 2
     assert ids > 10
@@ -174,7 +179,7 @@ def test_a_document_of_many_megabytes(infiller: Infiller) -> None:
 
 def test_many_large_holes_leave_room_for_context(infiller: Infiller, forwards: list) -> None:
     document: list[Segment] = [segment for _ in range(20) for segment in ("x = 1\n" * 50, Hole(max_tokens=512))]
-    result = infiller.fill(document, context_tokens=30_000, steps=2)
+    result = infiller.fill(document, context_tokens=30_000, steps=2, refresh=1)
     assert len(result.candidates[0].fills) == 20
     assert all(512 < length <= 1024 for _, length in forwards)
 

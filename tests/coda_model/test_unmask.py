@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coda_model.unmask import (
+    adaptive_commits,
     choose_positions,
     even_commits,
     keep_nucleus,
@@ -150,6 +151,49 @@ def test_even_schedule_commits_everything_in_time(masked: int, steps: int | None
     assert left == 0
     assert steps is not None or set(counts) <= {1}
     assert not counts or max(counts) - min(counts) <= 1
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "bound", "confidence", "expected"),
+    [
+        ("threshold", 0.9, [0.95, 0.2, 0.9, 0.89], 2),
+        ("threshold", 0.9, [0.2, 0.1], 1),
+        ("threshold", None, [0.91, 0.92, 0.93], 3),
+        ("threshold", 0.0, [0.1, 0.2], 2),
+        # 2 (1 - .9) = .2, 3 (1 - .8) = .6, 4 (1 - .7) = 1.2.
+        ("factor", 1.0, [0.7, 0.9, 0.8], 2),
+        ("factor", 0.1, [0.7, 0.9, 0.8], 1),
+        ("factor", 2.0, [0.7, 0.9, 0.8], 3),
+        ("factor", 1.0, [0.99] * 6, 6),
+        # 2 (1 - .5) = 1 does not fit, and nothing after it.
+        ("factor", 1.0, [0.5, 0.4], 1),
+        # Entropies .01, .1, .2, 1: before the third .11, before the fourth .31.
+        ("entropy_bound", 0.15, [-0.2, -0.01, -1.0, -0.1], 3),
+        ("entropy_bound", 0.32, [-0.2, -0.01, -1.0, -0.1], 4),
+        ("entropy_bound", 0.0, [-0.2, -0.01], 1),
+        ("entropy_bound", 0.0, [0.0, 0.0, -0.3, -0.4], 3),
+        ("entropy_bound", 0.1, [-3.0, -2.0], 1),
+        ("entropy", 0.9, [0.0, 0.0], 0),
+        ("threshold", 0.9, [], 0),
+    ],
+)
+def test_adaptive_rules(algorithm: str, bound: float | None, confidence: list[float], expected: int) -> None:
+    assert adaptive_commits(torch.tensor(confidence), algorithm, bound) == expected  # type: ignore[arg-type]
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=20),
+    st.floats(0, 5),
+    st.floats(0, 5),
+    st.sampled_from(["threshold", "factor", "entropy_bound"]),
+)
+def test_adaptive_rules_commit_more_the_laxer_the_bound(
+    values: list[float], one: float, other: float, algorithm: str
+) -> None:
+    confidence = torch.tensor(values) - (1 if algorithm == "entropy_bound" else 0)
+    low, high = sorted([one, other], reverse=algorithm == "threshold")
+    strict, lax = (adaptive_commits(confidence, algorithm, bound) for bound in (low, high))  # type: ignore[arg-type]
+    assert 1 <= strict <= lax <= len(values)
 
 
 @pytest.mark.parametrize(

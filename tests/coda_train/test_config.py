@@ -65,7 +65,7 @@ def test_overrides(override, read, value):
         ("noise.schedule=linear", "needs 2 value"),
         ("noise.prefix=[]", "needs 1 value"),
         ("noise.prefix=2", "between 0 and 1"),
-        ("noise.eps=0", "between 0 and 1"),
+        ("noise.eps=0", "0 < eps < max_sigma <= 1"),
         ("noise.block_sizes=[]", "at least one size"),
         ("model.num_kv_heads=3", "multiple of model.num_kv_heads"),
         ("model.head_dim=7", "even"),

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from coda_train.data.corpus import CorpusConfig, build_corpus, split_files
+from coda_train.data.examine import Rules
 
 MIT = "Permission is hereby granted, free of charge, to any person"
 NAMES = [
@@ -139,7 +140,7 @@ def test_an_existing_folder_is_left_alone_unless_told(projects: Path, tmp_path: 
     ("change", "error", "message"),
     [
         ({"extensions": (".rs",)}, ValueError, "no file is left for the corpus: no file found"),
-        ({"max_file_bytes": 10}, ValueError, "no file is left for the corpus: 40 too large"),
+        ({"rules": Rules(max_bytes=10)}, ValueError, "no file is left for the corpus: 40 too large"),
         ({"sources": (Path("/nonexistent"),)}, NotADirectoryError, "is not a folder"),
         ({"decontaminate": (Path("/nonexistent.txt"),)}, FileNotFoundError, "nonexistent"),
         ({"held_out_fraction": 1.0}, ValueError, "held_out_fraction"),
@@ -158,7 +159,8 @@ def test_progress_counts_up_to_the_end(projects: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     config = CorpusConfig((projects,), tmp_path / "out", workers=2)
     build_corpus(config, lambda stage, done, total: seen.append((stage, done, total)))
-    assert seen == [(stage, done, 40) for stage in ("read", "examine") for done in range(1, 41)]
+    steps = [(stage, done, 40) for stage in ("read", "examine") for done in range(1, 41)]
+    assert seen == [*steps, ("write", 1, 1)]
 
 
 def test_a_folder_without_the_split(tmp_path: Path) -> None:

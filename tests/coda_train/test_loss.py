@@ -15,23 +15,22 @@ def direct(hidden, head, targets, weights):
     return jnp.sum(weights * losses), losses
 
 
+CHUNKED = jax.jit(jax.value_and_grad(weighted_cross_entropy, (0, 1), has_aux=True), static_argnums=(4, 5))
+DIRECT = jax.jit(jax.value_and_grad(direct, (0, 1), has_aux=True))
+
+
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
-@pytest.mark.parametrize("chunk", [1, 7, 16, 64, 1000])
+@pytest.mark.parametrize("chunk", [1, 7, 16, 1000])
 def test_chunks_equal_the_direct_form(chunk, share):
     rows, width, vocabulary = 64, 12, 40
-    keys = jax.random.split(jax.random.key(0), 5)
-    hidden = jax.random.normal(keys[0], (rows, width))
-    head = jax.random.normal(keys[1], (vocabulary, width))
-    targets = jax.random.randint(keys[2], (rows,), 0, vocabulary)
-    weights = jnp.where(jax.random.uniform(keys[3], (rows,)) < share, 3 * jax.random.uniform(keys[4], (rows,)), 0.0)
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(rows, width)).astype(np.float32)
+    head = rng.normal(size=(vocabulary, width)).astype(np.float32)
+    targets = rng.integers(0, vocabulary, rows).astype(np.int32)
+    weights = np.where(rng.random(rows) < share, 3 * rng.random(rows), 0).astype(np.float32)
 
-    def chunked(hidden, head):
-        return weighted_cross_entropy(hidden, head, targets, weights, chunk, jnp.float32)
-
-    (total, losses), gradients = jax.jit(jax.value_and_grad(chunked, argnums=(0, 1), has_aux=True))(hidden, head)
-    (expected, expected_losses), expected_gradients = jax.value_and_grad(direct, argnums=(0, 1), has_aux=True)(
-        hidden, head, targets, weights
-    )
+    (total, losses), gradients = CHUNKED(hidden, head, targets, weights, chunk, jnp.float32)
+    (expected, expected_losses), expected_gradients = DIRECT(hidden, head, targets, weights)
     np.testing.assert_allclose(total, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(losses, np.where(weights > 0, expected_losses, 0), rtol=1e-5, atol=1e-5)
     for got, wanted in zip(gradients, expected_gradients, strict=True):

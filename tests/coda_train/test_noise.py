@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coda_train.config import NoiseConfig
 from coda_train.data.infilling import TokenIds
-from coda_train.noise import choose_rows, cut_suffix, keep_prefix, mask_blocks, sample_sigma
+from coda_train.noise import choose_rows, corrupt, cut_suffix, keep_prefix, mask_blocks, sample_sigma
 from coda_train.step import make_corrupt
 
 IDS = TokenIds(pad=0, end=2, mask=3, expand=4, delete=5)
@@ -20,6 +20,10 @@ def runs(row: np.ndarray) -> list[tuple[int, int]]:
     """(start, end) of every run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(int), [0]])))
     return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+CORRUPT = make_corrupt(NoiseConfig(), IDS)
+MASK_BLOCKS = jax.jit(mask_blocks, static_argnames=("length", "largest", "edges"))
 
 
 def packed(rows: int, length: int) -> dict[str, jax.Array]:
@@ -33,11 +37,11 @@ def packed(rows: int, length: int) -> dict[str, jax.Array]:
 
 @pytest.mark.parametrize("antithetic", [True, False])
 def test_sigma_is_uniform(antithetic):
-    eps, rows = 0.1, 4096
-    sigma = np.sort(sample_sigma(jax.random.key(0), rows, eps, antithetic))
+    eps, top, rows = 0.1, 0.8, 4096
+    sigma = np.sort(sample_sigma(jax.random.key(0), rows, eps, top, antithetic))
     assert eps <= sigma[0]
-    assert sigma[-1] <= 1
-    expected = eps + (1 - eps) * (np.arange(rows) + 0.5) / rows
+    assert sigma[-1] <= top
+    expected = eps + (top - eps) * (np.arange(rows) + 0.5) / rows
     # 1.63 / sqrt(n) is the Kolmogorov bound at 1%; antithetic levels lie on a grid.
     assert np.abs(sigma - expected).max() < (1 / rows if antithetic else 1.63 / rows**0.5)
 
@@ -45,7 +49,7 @@ def test_sigma_is_uniform(antithetic):
 @pytest.mark.parametrize("sigma", [0.02, 0.3, 0.5, 0.95])
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
 def test_clipped_blocks_mask_every_position_at_the_rate_sigma(sigma, size):
-    masked = mask_blocks(
+    masked = MASK_BLOCKS(
         jax.random.key(1), jnp.full(ROWS, sigma), jnp.full(ROWS, size), LENGTH, largest=8, edges="clip"
     )
     error = 3.5 * (sigma * (1 - sigma) / ROWS) ** 0.5
@@ -55,7 +59,7 @@ def test_clipped_blocks_mask_every_position_at_the_rate_sigma(sigma, size):
 def test_windows_inside_the_row_mask_its_ends_less():
     sigma, size = 0.5, 8
     masked = np.asarray(
-        mask_blocks(jax.random.key(2), jnp.full(ROWS, sigma), jnp.full(ROWS, size), LENGTH, largest=8, edges="window")
+        MASK_BLOCKS(jax.random.key(2), jnp.full(ROWS, sigma), jnp.full(ROWS, size), LENGTH, largest=8, edges="window")
     )
     start = 1 - (1 - sigma) ** (1 / size)
     covering = np.minimum(np.minimum(np.arange(LENGTH) + 1, LENGTH - np.arange(LENGTH)), size)
@@ -68,7 +72,7 @@ def test_windows_inside_the_row_mask_its_ends_less():
 @given(seed=st.integers(0, 2**31), sigma=st.floats(0.01, 0.99), edges=st.sampled_from(["clip", "window"]))
 def test_runs_are_at_least_as_long_as_their_block(seed, sigma, edges):
     sizes = np.array([1, 2, 4, 8] * 8)
-    masked = mask_blocks(jax.random.key(seed), jnp.full(32, sigma), jnp.array(sizes), LENGTH, largest=8, edges=edges)
+    masked = MASK_BLOCKS(jax.random.key(seed), jnp.full(32, sigma), jnp.array(sizes), LENGTH, largest=8, edges=edges)
     for row, size in zip(np.asarray(masked), sizes, strict=True):
         for start, end in runs(row):
             touches_edge = edges == "clip" and (start == 0 or end == LENGTH)
@@ -93,7 +97,7 @@ def test_blocks_equal_the_direct_form():
                     continue
                 if starts[row, begin + largest - 1]:
                     expected[row, max(begin, 0) : max(end, 0)] = True
-        got = mask_blocks(key, jnp.array(sigma), jnp.array(sizes), length, largest, edges)
+        got = MASK_BLOCKS(key, jnp.array(sigma), jnp.array(sizes), length, largest, edges)
         np.testing.assert_array_equal(got, expected)
 
 
@@ -134,8 +138,7 @@ def test_corrupt_keeps_its_promises(seed, probabilities):
     rows, length = 8, 32
     batch = packed(rows, length)
     batch["maskable"] = batch["maskable"].at[:, 5:9].set(False)
-    corrupt = make_corrupt(NoiseConfig(), IDS)
-    out = jax.device_get(corrupt(jax.random.key(seed), batch, np.array(probabilities, np.float32)))
+    out = jax.device_get(CORRUPT(jax.random.key(seed), batch, np.array(probabilities, np.float32)))
     masked = out["weights"] > 0
     assert (out["inputs"][masked] == IDS.mask).all()
     assert (out["inputs"][~masked] == out["targets"][~masked]).all()
@@ -156,7 +159,21 @@ def test_corrupt_keeps_its_promises(seed, probabilities):
 
 
 def test_schedules_compile_nothing_anew():
-    corrupt = make_corrupt(NoiseConfig(), IDS)
+    traces = []
+
+    @jax.jit
+    def counted(key, batch, probabilities):
+        traces.append(probabilities)
+        settings = {
+            "eps": 1e-3,
+            "max_sigma": 1.0,
+            "antithetic": True,
+            "per": "sequence",
+            "block_sizes": (2, 4, 8),
+            "edges": "clip",
+        }
+        return corrupt(key, batch, probabilities, **settings, mask_id=3, pad_id=0)
+
     for value in (0.0, 0.1, 0.9):
-        corrupt(jax.random.key(0), packed(4, 16), np.full(3, value, np.float32))
-    assert corrupt._cache_size() == 1
+        counted(jax.random.key(0), packed(8, 32), np.full(3, value, np.float32))
+    assert len(traces) == 1

@@ -1,4 +1,4 @@
-"""A real editor client, the real server, and a real engine on the bundled model or, without one, on random weights."""
+"""A real editor client, the real server, and a real engine; its small model writes random letters."""
 
 import asyncio
 import json
@@ -15,8 +15,6 @@ from lsprotocol import types
 from pytest_lsp import LanguageClient, client_capabilities
 from pytest_lsp.client import make_test_lsp_client
 
-import coda_model
-
 # The models here are so small that a second thread only waits: for the engines that the tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -27,10 +25,7 @@ PATIENCE_S = 60.0  # only a test that fails waits so long
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the engines of these tests load."""
-    bundled = Path(coda_model.__file__).parent / "bundled" / "model.safetensors"
-    if bundled.exists():
-        return "bundled"
+    """What the engines of these tests load: they are about everything but the quality of what is suggested."""
     folder = tmp_path_factory.mktemp("checkpoint") / "random"
     save_random_checkpoint(folder)
     return str(folder)
@@ -149,9 +144,10 @@ class Editor:
         assert isinstance(answer, types.InlineCompletionList), "never null"
         return list(answer.items)
 
-    async def command(self, name: str, *arguments: Any) -> Any:
+    async def command(self, name: str, *arguments: Any, msg_id: str | None = None) -> Any:
         params = types.ExecuteCommandParams(command=name, arguments=list(arguments))
-        return await asyncio.wait_for(self.client.workspace_execute_command_async(params), PATIENCE_S)
+        future = self.client.protocol.send_request(types.WORKSPACE_EXECUTE_COMMAND, params, msg_id=msg_id)
+        return await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE_S)
 
 
 def capabilities(encoding: str, *, configuration: bool) -> types.ClientCapabilities:

@@ -1,13 +1,18 @@
 """The code action on a selection: offered, computed with progress, refused when the document has moved on."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import httpx
 import pytest
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+RunEditor = Callable[..., AbstractAsyncContextManager[Any]]
 
 CODE = "def add(a, b):\n    total = a + b\n    return total\n\n\nprint(add(1, 2))\n"
 WHOLE_LINE = types.Range(types.Position(1, 0), types.Position(2, 0))
@@ -107,6 +112,33 @@ async def test_the_progress_bar_cancels(editor: Any) -> None:
         await resolving
     assert refused.value.code == REQUEST_CANCELLED
     assert isinstance(editor.client.progress_reports[token][-1], types.WorkDoneProgressEnd)
+
+
+async def test_after_a_cancel_the_engine_computes_nothing_more(run_editor: RunEditor, engine: dict[str, Any]) -> None:
+    headers = {"Authorization": f"Bearer {engine['serverToken']}"}
+    uri = "file:///long.py"
+    text = "".join(f"value_{number} = compute({number})\n" for number in range(40))  # one step a token: hundreds
+    span = {"start": {"line": 0, "character": 0}, "end": {"line": 40, "character": 0}}
+    async with httpx.AsyncClient(base_url=engine["serverUrl"], headers=headers) as http:
+
+        async def steps_total() -> int:
+            return (await http.get("/v1/info")).json()["steps_total"]
+
+        async with run_editor(engine) as editor:
+            await editor.status("ready")
+            editor.open(uri, text)
+            before = await steps_total()
+            told = len(editor.statuses)
+            arguments = {"uri": uri, "version": 1, "range": span}
+            filling = asyncio.ensure_future(editor.command("coda.fillSelection", arguments, msg_id="fill"))
+            await editor.status("busy", told)
+            editor.client.cancel_request(types.CancelParams(id="fill"))
+            with pytest.raises(JsonRpcException) as refused:
+                await filling
+            assert refused.value.code == REQUEST_CANCELLED
+            await editor.status("ready", told)
+            assert await editor.complete(uri, 40, 0)
+            assert await steps_total() - before < 100
 
 
 async def test_the_command_has_the_editor_apply_the_edit(editor: Any) -> None:

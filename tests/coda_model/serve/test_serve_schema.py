@@ -30,6 +30,8 @@ def test_every_documented_field_is_read() -> None:
         "top_k": 5,
         "alg_temp": 0.1,
         "context_tokens": 100,
+        "bound": 0.8,
+        "refresh": 4,
         "deadline_ms": 150.0,
         "seed": 7,
     }
@@ -88,9 +90,10 @@ def test_what_is_left_out_takes_its_default() -> None:
         (body(HOLE)[:-1] + b', "top_p": 1e999}', "top_p must be a number from 0 to 1, not inf."),
         (
             body(HOLE, algorithm="magic"),
-            "algorithm must be one of origin, maskgit_plus, topk_margin, entropy, not 'magic'.",
+            "algorithm must be one of origin, maskgit_plus, topk_margin, entropy, threshold, factor, entropy_bound, "
+            "not 'magic'.",
         ),
-        (body(HOLE, algorithm=["entropy"]), "algorithm must be one of origin, maskgit_plus, topk_margin, entropy, not"),
+        (body(HOLE, algorithm=["entropy"]), "algorithm must be one of origin, maskgit_plus, topk_margin, entropy,"),
         (body(HOLE, seed=-1), "seed must be an integer from 0 to 9223372036854775807, not -1."),
         (body(HOLE, stream=True), "The body has an unknown field 'stream'; known are segments, candidates, steps,"),
         (body(HOLE, steps="x" * 10_000), "steps must be an integer from 1 to 4096, not 'xxx"),

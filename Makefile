@@ -1,29 +1,56 @@
 # Everything here makes its own environment in .venv and needs only Python >= 3.11, make, git and a C compiler.
+# The editors' tests also need npm and apt: they bring the real editors.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+NEOVIM_0.12 := build/neovim-0.12/usr/bin/nvim
+NEOVIM_0.10 := build/neovim-0.10/usr/bin/nvim
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint vscode test-editors test-neovim test-vscode clean
 
 .venv/.base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("coda-lsp needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable .
 	touch $@
 
 .venv/.dev: .venv/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 demo: .venv/.base  ## the main job, from keystroke to fill, on the bundled model
 	$(BIN)/python scripts/demo.py
 
-test: .venv/.dev lint  ## style, types and every test
+test: .venv/.dev lint  ## style, types and every test but the editors'
 	$(BIN)/python -m pytest
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyrefly check
+
+vscode: .venv/.dev  ## the VS Code extension, with the server's wheel inside: editors/vscode/dist/coda-lsp.vsix
+	rm -rf editors/vscode/server
+	$(PIP) wheel --quiet --no-deps --wheel-dir editors/vscode/server .
+	cd editors/vscode && npm ci --no-audit --no-fund && npm run package
+
+test-editors: test-neovim test-vscode  ## both clients in the real editors
+
+$(NEOVIM_0.12): .venv/.dev
+	$(BIN)/python tests/editors/fetch_neovim.py build/neovim-0.12 forky
+	touch $@
+
+$(NEOVIM_0.10): .venv/.dev
+	$(BIN)/python tests/editors/fetch_neovim.py build/neovim-0.10 trixie
+	touch $@
+
+test-neovim: $(NEOVIM_0.12) $(NEOVIM_0.10)  ## the Neovim plugin, in a Neovim 0.12 and a 0.10 fetched from Debian
+	CODA_TEST_NEOVIM=$(abspath $(NEOVIM_0.12)):$(abspath $(NEOVIM_0.10)) $(BIN)/python -m pytest tests/editors/neovim
+
+test-vscode: vscode  ## the extension in the real VS Code, in a headless Chromium
+	tests/editors/vscode/install.sh build/editors/vscode
+	node tests/editors/vscode/run.mjs --tools build/editors/vscode --vsix editors/vscode/dist/coda-lsp.vsix \
+		--python $(BIN)/python --screenshot build/editors/vscode/ghost-text.png
 
 clean:
 	rm -rf .venv build dist

@@ -144,7 +144,8 @@ class Backend:
         async with open_engine(settings) as connection:
             self._connection = connection
             state: State = "busy" if self._active else "ready"
-            self._settle(Status(state, "", connection.model, connection.device, connection.pid))
+            message = f"{connection.model} on {connection.device}."
+            self._settle(Status(state, message, connection.model, connection.device, connection.pid))
             try:
                 raise await connection.lost()
             finally:

@@ -14,9 +14,9 @@ from coda_lsp.protocol import seen_document
 from coda_lsp.server import CodaServer
 
 
-def create_server() -> CodaServer:
-    """A server for one session, with every handler in place."""
-    server = CodaServer()
+def create_server(*, may_choose_python: bool) -> CodaServer:
+    """A server for one session, with every handler in place; see CodaServer for `may_choose_python`."""
+    server = CodaServer(may_choose_python=may_choose_python)
     server.feature(types.INITIALIZE)(initialize)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.SHUTDOWN)(shutdown)

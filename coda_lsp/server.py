@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
+from pygls.exceptions import FeatureRequestError
 from pygls.lsp.server import LanguageServer
 
 from coda_lsp import __version__
@@ -32,13 +33,16 @@ CONFIGURATION_TIMEOUT_S = 3.0
 
 
 class CodaServer(LanguageServer):
-    """The state of a session; `handlers.register` connects it to the messages."""
+    """The state of a session; `handlers.create_server` connects it to the messages."""
 
     protocol: CodaProtocol  # pyrefly: ignore[bad-override-mutable-attribute]
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_choose_python: bool) -> None:
+        """`may_choose_python`: whether the client is trusted to name a program that is run as the engine's Python."""
         super().__init__("coda-lsp", __version__, protocol_cls=CodaProtocol)
         self.settings = self._start_options = Settings()
+        self._may_choose_python = may_choose_python
+        self._loaded: tuple[object, ...] | None = None
         self.backend = Backend(self._show_status)
         self.inline = InlineCompletion(self.backend, lambda: self.settings)
         self.fill = FillSelection(self, self.protocol.documents, self.backend, lambda: self.settings)
@@ -70,9 +74,9 @@ class CodaServer(LanguageServer):
     async def load_engine(self) -> None:
         """Start the engine, or start it again, with a progress bar until it is ready."""
         self.inline.clear()
+        self._loaded = _engine_settings(self.settings)
         await self.backend.restart(self.settings)
-        async with work_progress(self, "CoDA", cancellable=False) as report:
-            report(self.backend.status.message, 1)
+        async with work_progress(self, "CoDA", self.backend.status.message):
             with contextlib.suppress(EngineError):  # it is shown with the status
                 await self.backend.ready()
 
@@ -80,10 +84,14 @@ class CodaServer(LanguageServer):
         """Log what went wrong outside of any request; pygls would show a popup for each."""
         if isinstance(error, ValueError):  # JSONDecodeError and UnicodeDecodeError: bytes that are no message
             self.protocol.refuse_unparsable(error)
-        logger.error("%s", error)
+        # A request that failed has been answered with the error; one that broke is logged by pygls, with a traceback.
+        logger.log(logging.DEBUG if source is FeatureRequestError else logging.ERROR, "%s", error)
 
     def _configure(self, raw: object) -> None:
         self.settings, problems = parse_settings(raw, self._start_options)
+        if self.settings.python is not None and not self._may_choose_python:
+            self.settings = replace(self.settings, python=None)
+            problems += ("coda.python is not taken from clients that connect over TCP.",)
         for problem in problems:
             self._show(types.MessageType.Warning, problem)
         self.inline.clear()
@@ -99,12 +107,12 @@ class CodaServer(LanguageServer):
         await self.load_engine()
 
     async def _reconfigure(self, raw: object) -> None:
-        before = self.settings
         if self._can_pull:
             await self._pull_configuration()
         elif isinstance(raw, dict):
             self._configure(raw.get(SECTION))
-        if _engine_settings(self.settings) != _engine_settings(before):
+        # Editors send this at the start as well, when `_begin` has still to load the engine for the first time.
+        if self._loaded not in (None, _engine_settings(self.settings)):
             await self.load_engine()
 
     @property
@@ -124,7 +132,12 @@ class CodaServer(LanguageServer):
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("Work in the background failed.", exc_info=error)
 
     def _show(self, kind: types.MessageType, message: str) -> None:
         self.window_show_message(types.ShowMessageParams(kind, message))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pygls.io_ import run_async
 
 from coda_lsp.handlers import create_server
+from coda_lsp.server import CodaServer
 
 if TYPE_CHECKING:
     from pygls.io_ import AsyncReader, Writer
@@ -83,7 +84,7 @@ async def _serve_stdio(source: int, output: int) -> int:
             loop.call_soon_threadsafe(reader.feed_eof)
 
     threading.Thread(target=feed, name="coda-stdin", daemon=True).start()
-    return await _serve(reader, _FileWriter(output))
+    return await _serve(create_server(may_choose_python=True), reader, _FileWriter(output))
 
 
 async def _serve_tcp(host: str, port: int, announce: Callable[[str, int], None]) -> int:
@@ -94,7 +95,8 @@ async def _serve_tcp(host: str, port: int, announce: Callable[[str, int], None])
         assert task is not None
         sessions.add(task)
         try:
-            await _serve(_LspOnlyReader(reader), writer)
+            # Any program of this machine can connect, other users' too.
+            await _serve(create_server(may_choose_python=False), _LspOnlyReader(reader), writer)
         finally:
             sessions.discard(task)
             writer.close()
@@ -111,9 +113,8 @@ async def _serve_tcp(host: str, port: int, announce: Callable[[str, int], None])
     return 0
 
 
-async def _serve(reader: AsyncReader, writer: Writer) -> int:
+async def _serve(server: CodaServer, reader: AsyncReader, writer: Writer) -> int:
     """One session; returns 0 where the editor said `shutdown` before it left, 1 where it just left."""
-    server = create_server()
     protocol = server.protocol
     protocol.set_writer(writer)
     try:

@@ -1,4 +1,4 @@
-"""The command line: `coda-model infill`, `coda-model serve`, `coda-model info`."""
+"""The command line: `coda-model infill`, `coda-model serve`, `coda-model info`, `coda-model bench`."""
 
 import json
 import os
@@ -158,6 +158,46 @@ def info(
         for name, value in facts.items():
             table.add_row(f"[bold]{name}[/bold]", escape(f"{value:,}" if isinstance(value, int) else str(value)))
         stdout.print(table)
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  coda-model bench\n\n"
+    "  coda-model bench src/*.py --holes 40 --json > bench.json\n\n"
+    "  coda-model bench --random-1.7b --device cuda --dtype bfloat16 --context-tokens 1024"
+)
+def bench(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Source files to cut holes from; modules of Python itself by default.")
+    ] = None,
+    model: ModelOption = "bundled",
+    random: Annotated[
+        bool, typer.Option("--random-1.7b", help="Random weights of CoDA-1.7B's size in place of a model.")
+    ] = False,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "auto",
+    holes: Annotated[int, typer.Option(min=1, help="Holes to fill in each way.")] = 10,
+    tokens: Annotated[int, typer.Option(min=1, max=256, help="Tokens of a hole.")] = 32,
+    context_tokens: Annotated[int, typer.Option(min=80, help="Tokens around it, as far as the model has room.")] = 512,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of a forward; PyTorch's choice by default.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fill the same holes as released checkpoints are sampled, exactly, as served, and with an autoregressive peer."""
+    with one_sentence_errors():
+        from coda_model.bench import run_bench, show_report
+
+        measuring = run_bench(files, None if random else model, device, dtype, holes, tokens, context_tokens, threads)
+        with stderr.status("Loading") if stderr.is_terminal else _silence() as status:
+            for item in measuring:
+                if isinstance(item, str):
+                    if status is not None:
+                        status.update(f"Measuring: {item}")
+                elif as_json:
+                    typer.echo(json.dumps(asdict(item)))
+                else:
+                    stdout.print(show_report(item))
 
 
 @contextmanager

@@ -36,7 +36,10 @@ def generate(
         )
     if steps < 1:
         raise InputError(f"steps must be at least 1, not {steps}.")
-    mask_id = model.config.mask_token_id if mask_token_id is None else mask_token_id
+    config = model.config
+    mask_id = config.mask_token_id if mask_token_id is None else mask_token_id
+    # A mask drawn as a token would be left in the answer, and the span has no length to find.
+    never = [token for token in (mask_id, config.expand_token_id, config.delete_token_id) if token is not None]
     tail = prompt_ids.new_full((prompt_ids.shape[0], max_new_tokens), mask_id)
     ids_BxL = torch.cat((prompt_ids, tail), dim=1)
     for step in range(steps):
@@ -47,7 +50,7 @@ def generate(
         hidden_BxLxD = model.hidden_states(ids_BxL)
         for ids_L, hidden_LxD, masked_N, count in zip(ids_BxL, hidden_BxLxD, masked, counts, strict=True):
             logits_NxV = model.logits(hidden_LxD[(masked_N - 1).clamp(min=0)])
-            logits_NxV[:, mask_id] = -torch.inf  # a mask drawn as a token would be left in the answer
+            logits_NxV[:, never] = -torch.inf
             samples = sample_tokens(logits_NxV, alg, temperature, top_p, top_k, generator)
             chosen = choose_positions(samples.confidence, count, alg_temp, generator)
             ids_L[masked_N[chosen]] = samples.ids[chosen]

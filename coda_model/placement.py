@@ -1,5 +1,7 @@
 """Where a model runs and in which number format."""
 
+import time
+
 import torch
 
 from coda_model.errors import CodaError
@@ -28,8 +30,8 @@ def resolve_device(name: str) -> torch.device:
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     """`float32`, `bfloat16`, `float16`, or `auto`. Raises CodaError for any other name.
 
-    `auto` is bfloat16 where the hardware multiplies it faster than fp32 (an accelerator, a CPU with AMX or
-    AVX512-BF16), fp32 elsewhere.
+    `auto` is bfloat16 where the hardware multiplies it faster than fp32 (an accelerator, a CPU with AMX or AVX512-BF16
+    where a short measurement agrees), fp32 elsewhere.
     """
     if name != "auto":
         if name not in DTYPES:
@@ -43,6 +45,23 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_multiplies_bfloat16() -> bool:
-    """Whether the CPU has matrix instructions for bfloat16 (AMX tiles or AVX512-BF16)."""
+    """Whether the CPU has instructions for bfloat16 (AMX tiles or AVX512-BF16) and they are the faster ones here.
+
+    A short measurement (some ms) of a matrix product of a hole's size decides: what an emulated or throttled processor
+    says of itself is not always so.
+    """
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    if not (capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")):
+        return False
+    return _product_s(torch.bfloat16) < _product_s(torch.float32)
+
+
+def _product_s(dtype: torch.dtype) -> float:
+    """The time of 32 rows times a matrix of 1024 x 1024, the best of several, since others use the machine too."""
+    rows, weight = torch.ones(32, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+    times_s = []
+    for _ in range(8):
+        started = time.perf_counter()
+        torch.nn.functional.linear(rows, weight)
+        times_s.append(time.perf_counter() - started)
+    return min(times_s)

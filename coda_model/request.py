@@ -56,7 +56,7 @@ class InfillOptions:
 
     candidates: int = 1
     steps: int | None = None
-    algorithm: Algorithm = "entropy"
+    algorithm: Algorithm = "entropy_bound"
     bound: float | None = None
     temperature: float = 0.0
     top_p: float | None = None

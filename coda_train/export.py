@@ -91,9 +91,7 @@ def load_initial(source: Path, config: ModelConfig) -> "nnx.State":
 
     Raises ConfigError if the shapes are not those of `config` or `source` is neither.
     """
-    from flax import nnx
-
-    from coda_train.model import Coda
+    from coda_train.model import init_params
 
     if has_checkpoint(source):
         _, meta = read_meta(source)
@@ -102,7 +100,7 @@ def load_initial(source: Path, config: ModelConfig) -> "nnx.State":
         arrays = from_tensors(read_tensors(source), config)
     else:
         raise ConfigError(f"{source} is neither a run folder with a checkpoint nor a checkpoint directory")
-    template = nnx.state(nnx.eval_shape(lambda: Coda(config, rngs=nnx.Rngs(0))))
+    template = jax.eval_shape(lambda: init_params(config, 0))
     paths, tree = jax.tree_util.tree_flatten_with_path(template)
     leaves = []
     for path, leaf in paths:

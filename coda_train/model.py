@@ -150,6 +150,17 @@ class Coda(nnx.Module):
         return jnp.matmul(hidden, self.head_weight().T.astype(hidden.dtype), preferred_element_type=jnp.float32)
 
 
+def graph_of(config: ModelConfig) -> nnx.GraphDef:
+    """The model's structure without its parameters, to merge with an `nnx.State` of them."""
+    return nnx.graphdef(nnx.eval_shape(lambda: Coda(config, rngs=nnx.Rngs(0))))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def init_params(config: ModelConfig, seed: int) -> nnx.State:
+    """New parameters."""
+    return nnx.state(Coda(config, rngs=nnx.Rngs(seed)))
+
+
 def compute_dtype(config: ModelConfig) -> jnp.dtype:
     """The type activations are computed in on this machine."""
     if config.compute_dtype == "auto":

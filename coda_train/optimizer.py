@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 
 from coda_train.config import OptimizerConfig
 
@@ -33,7 +32,7 @@ def learning_rate(config: OptimizerConfig, progress: float) -> float:
     return config.peak * (config.final + (1.0 - config.final) * left)
 
 
-def make_optimizer(config: OptimizerConfig, params: nnx.State) -> optax.GradientTransformation:
+def make_optimizer(config: OptimizerConfig, params: Any) -> optax.GradientTransformation:
     """The optimizer for `params`, whose `layers` leaves are stacked on a leading axis."""
     stacked = jax.tree_util.tree_map_with_path(lambda path, _: _is_stacked(path), params)
     matrices = jax.tree.map(lambda leaf, stack: leaf.ndim - stack >= 2, params, stacked)

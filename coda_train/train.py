@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from rich.console import Console
 
 from coda_train.batches import Batches
@@ -22,7 +21,7 @@ from coda_train.config import TrainConfig
 from coda_train.data.infilling import TokenIds
 from coda_train.errors import TrainingError
 from coda_train.metrics import Metrics
-from coda_train.model import Coda
+from coda_train.model import graph_of, init_params
 from coda_train.optimizer import learning_rate, make_optimizer
 from coda_train.step import TrainState, make_corrupt, make_steps, report
 
@@ -121,7 +120,7 @@ def train(
         ids: special tokens.
         run: folder of checkpoints and metrics.
         console: where lines and the progress bar go.
-        initial: parameters to start from, as `nnx.state(Coda(...))`; None draws new ones.
+        initial: parameters to start from, as `init_params` makes them; None draws new ones.
         stop: ends the run early, with a checkpoint, when its signal is set.
 
     Returns:
@@ -132,12 +131,11 @@ def train(
         another shape; TrainingError too where XLA can't run the step.
     """
     stage, stop = config.stage, stop or Stop()
-    graph, params = nnx.split(Coda(config.model, rngs=nnx.Rngs(stage.seed)))
-    params = params if initial is None else initial
+    params = init_params(config.model, stage.seed) if initial is None else initial
     optimizer = make_optimizer(config.optimizer, params)
     average = jax.tree.map(jnp.copy, params) if stage.ema else None
-    state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), average)
-    train_step, eval_step = make_steps(config, graph, optimizer)
+    state = TrainState(jnp.zeros((), jnp.int32), params, jax.jit(optimizer.init)(params), average)
+    train_step, eval_step = make_steps(config, graph_of(config.model), optimizer)
     corrupt = make_corrupt(config.noise, ids)
 
     with Checkpoints(run, stage.checkpoints_kept) as checkpoints, _explained():

@@ -116,7 +116,8 @@ class FillSelection:
         except PositionError as error:
             raise JsonRpcInvalidParams(str(error)) from None
         hole = hole_for_selection(document.text, min(start, end), max(start, end), document.language_id)
-        async with work_progress(self._ls, TITLE, cancellable=True) as report:
+        waiting = "Waiting for the model"
+        async with work_progress(self._ls, TITLE, waiting, percentage=0, cancellable=True) as report:
             try:
                 text = await self._fill(document, hole, settings, report)
             except EngineError as error:
@@ -141,7 +142,6 @@ class FillSelection:
             algorithm=settings.algorithm,
             deadline_ms=settings.deadline_ms,
         )
-        report("Waiting for the model", 1)
         await self._backend.ready()
         answer = await self._backend.infill(
             request, lambda step, steps: report(f"Step {step} of {steps}", 100 * step // max(steps, 1))

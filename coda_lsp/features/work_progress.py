@@ -21,17 +21,21 @@ Report = Callable[[str, int], None]
 
 
 @contextlib.asynccontextmanager
-async def work_progress(ls: LanguageServer, title: str, *, cancellable: bool) -> AsyncIterator[Report]:
+async def work_progress(
+    ls: LanguageServer, title: str, message: str, *, percentage: int | None = None, cancellable: bool = False
+) -> AsyncIterator[Report]:
     """Show a progress bar while the body runs; it gets `report(message, percentage)`.
 
-    A cancel from the editor cancels the current task. Clients that show no progress get none.
+    Without a percentage to begin with, the bar says only that something goes on. A cancel from the editor cancels the
+    current task. Clients that show no progress get none.
     """
     token = await _create(ls)
     if token is None:
         yield lambda message, percentage: None
         return
     progress = ls.work_done_progress
-    progress.begin(token, types.WorkDoneProgressBegin(title, cancellable=cancellable, percentage=0))
+    begin = types.WorkDoneProgressBegin(title, cancellable=cancellable, message=message, percentage=percentage)
+    progress.begin(token, begin)
     task = asyncio.current_task()
     assert task is not None
     progress.tokens[token].add_done_callback(lambda _: task.cancel())

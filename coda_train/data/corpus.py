@@ -26,7 +26,6 @@ BENCHMARK_PACKAGES = (
     "bigcode-evaluation-harness", "bigcodebench", "livecodebench", "ds1000", "multipl-e",
 )  # fmt: skip
 SCHEMA = pa.schema([(name, pa.string()) for name in ("text", "path", "package", "version", "licence")])
-KINDS = ("folder", "jsonl", "parquet")
 _PACKAGES_LISTED = 10_000
 _ROW_GROUP = 10_000
 
@@ -151,7 +150,7 @@ def build_corpus(
 
 
 def split_members(corpus: Path, split: str) -> dict[Path, float]:
-    """The corpora of a mixture that hold a split ("train" or "held_out") with their weights; any other is its own member.
+    """The corpora of a mixture that hold a split ("train" or "held_out") with their weights, or the one corpus.
 
     Raises: FileNotFoundError if none holds it.
     """

@@ -28,14 +28,14 @@ def prepare_mixture(
 ) -> dict[str, CorpusReport]:
     """Build the corpus of every source as `out/NAME`, then `out/mixture.json`.
 
-    A source that an earlier call has finished in the same way is kept, so that an interrupted call can be repeated.
+    A source that an earlier call has finished by the same recipe is kept, so that an interrupted call can be repeated.
 
     Args:
         mixture: the recipe.
         out: the mixture's folder.
         exclude: packages never taken, see `Rules`.
         decontaminate: benchmark files, see `CorpusConfig`.
-        overwrite: replace corpora that were made in another way.
+        overwrite: build every corpus anew, whatever is there.
         progress: called with the source and stage, the items done and their total.
         run: how the work is spread.
 
@@ -47,7 +47,7 @@ def prepare_mixture(
     for name, recipe in mixture.sources.items():
         target = out / name
         settings = _settings(recipe, exclude, decontaminate)
-        if _read(target / RECIPE) == settings:
+        if not overwrite and _read(target / RECIPE) == settings:
             continue
         tell = (lambda stage, done, total, name=name: progress(f"{name}: {stage}", done, total)) if progress else None
         try:

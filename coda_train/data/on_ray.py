@@ -1,6 +1,7 @@
 """An ordered map on a Ray cluster: Ray Data streams the items through a pool of actors."""
 
 import logging
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ def ray_cluster(address: str) -> Iterator[None]:
         import ray.data
     except ImportError:
         raise ConfigError('Ray is not installed: pip install "coda-lsp[ray]"') from None
+    if address not in ("auto", "local"):
+        _knock(address)
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     dashboard = False if address == "local" else None
@@ -34,6 +37,17 @@ def ray_cluster(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Find out within seconds that nobody answers: Ray itself tries for minutes and then ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigError(f"a Ray address is auto, local, HOST:PORT or ray://HOST:PORT, not {address}")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"no Ray cluster at {address}: {error}") from None
 
 
 def ray_map(

@@ -17,7 +17,7 @@ from coda_train.data.sources import Package, SourceError, Text
 
 BLOCK_BYTES = 16 << 20
 _NAMES = {
-    "jsonl": re.compile(r".*\.(?:jsonl|ndjson|json)(?P<compression>\.gz|\.zst|\.bz2)?"),
+    "jsonl": re.compile(r".*\.(?:jsonl|ndjson|json(?=\.))(?P<compression>\.gz|\.zst|\.bz2)?"),
     "parquet": re.compile(r".*\.parquet"),
 }
 

@@ -136,7 +136,7 @@ def test_wrong_usage_has_status_two(arguments: tuple[str, ...]) -> None:
     assert "Usage: " in errors
 
 
-@pytest.mark.parametrize("command", [(), ("infill",), ("serve",), ("info",)])
+@pytest.mark.parametrize("command", [(), ("infill",), ("serve",), ("info",), ("bench",)])
 def test_help_teaches_by_example(command: tuple[str, ...]) -> None:
     status, text, _ = run(*command, "--help")
     assert status == 0

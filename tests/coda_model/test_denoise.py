@@ -116,10 +116,34 @@ def test_a_model_that_only_edits_comes_to_an_end(tiny_config: ModelConfig, coder
 def test_steps_are_kept(tiny_config: ModelConfig, coder: CodeTokenizer, steps: int) -> None:
     middle = list(range(50, 62))
     oracle = Oracle(tiny_config, knows(middle, tiny_config))
-    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(length=12), "S"], steps=steps, refresh=1)  # type: ignore[arg-type]
+    infiller = Infiller(oracle, coder, "oracle", "")  # type: ignore[arg-type]
+    result = infiller.fill(["P", Hole(length=12), "S"], steps=steps, algorithm="entropy", refresh=1)
     assert oracle.forwards == result.steps == min(steps, 12)
     assert result.candidates[0].fills == (coder.decode(middle),)
     assert result.length_policy == "fixed"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "bound", "steps"),
+    [
+        ("threshold", None, 1),
+        ("threshold", 1.0, 12),
+        ("factor", None, 1),
+        ("factor", 0.0, 12),
+        ("entropy_bound", 1.0, 1),
+        ("entropy_bound", 0.0, 12),
+    ],
+)
+def test_an_adaptive_rule_commits_all_it_is_sure_of(
+    tiny_config: ModelConfig, coder: CodeTokenizer, algorithm: str, bound: float | None, steps: int
+) -> None:
+    """The oracle is sure of every token: one step is enough, unless the bound asks for more than it has."""
+    middle = list(range(50, 62))
+    oracle = Oracle(tiny_config, knows(middle, tiny_config))
+    infiller = Infiller(oracle, coder, "oracle", "")  # type: ignore[arg-type]
+    result = infiller.fill(["P", Hole(length=12), "S"], algorithm=algorithm, bound=bound, refresh=1)
+    assert oracle.forwards == result.steps == steps
+    assert result.candidates[0].fills == (coder.decode(middle),)
 
 
 def test_the_grid_takes_the_length_the_model_is_surest_of(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:

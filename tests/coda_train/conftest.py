@@ -1,4 +1,4 @@
-"""A small real corpus with its tokenizer, and a cache for what XLA compiles."""
+"""A small real corpus with its tokenizer, and settings that make XLA compile fast."""
 
 import shutil
 import sysconfig
@@ -25,7 +25,8 @@ class Material:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory):
+def quick_compilation(tmp_path_factory):
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("xla")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

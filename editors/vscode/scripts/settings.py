@@ -6,7 +6,6 @@ Run it from anywhere, in the environment of the server: `python editors/vscode/s
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def main() -> None:
     text = json.dumps(with_settings(manifest), indent=2, ensure_ascii=False) + "\n"
     fresh = MANIFEST.with_suffix(".json.new")
     fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, MANIFEST)
+    fresh.replace(MANIFEST)
 
 
 if __name__ == "__main__":

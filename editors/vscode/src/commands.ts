@@ -103,7 +103,11 @@ async function showMenu(statusBar: StatusBar): Promise<void> {
     command("$(book) First steps", "coda.walkthrough.show"),
   ];
   const chosen = await vscode.window.showQuickPick(items, { title: describe(statusBar.status) });
-  await chosen?.run?.();
+  if (chosen?.run !== undefined) {
+    // From the status bar the keyboard would stay there: Tab would not take the suggestion asked for here.
+    await vscode.commands.executeCommand("workbench.action.focusActiveEditorGroup");
+    await chosen.run();
+  }
 }
 
 /** One item for each value of `coda.enable`, the present one marked. */

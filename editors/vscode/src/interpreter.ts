@@ -3,6 +3,7 @@
 import { execFile } from "node:child_process";
 import * as os from "node:os";
 import * as path from "node:path";
+import { promisify } from "node:util";
 import * as vscode from "vscode";
 
 /** The oldest Python that the server runs on. */
@@ -13,7 +14,9 @@ const PROBE = `
 import json, sys
 try:
     from coda_lsp import __version__ as server
-except ImportError:
+except ModuleNotFoundError as error:
+    if error.name != "coda_lsp":
+        raise
     server = None
 print(json.dumps({"path": sys.executable, "python": list(sys.version_info[:2]), "server": server}))
 `;
@@ -44,14 +47,14 @@ export async function findInterpreter(
   const found: Interpreter[] = [];
   const configured = configuredInterpreter();
   if (configured !== undefined) {
-    const interpreter = await probe({ path: configured, origin: "the setting coda.interpreter" });
-    if (interpreter === undefined) {
-      return { found, problem: `The interpreter ${configured} (coda.interpreter) does not run.` };
+    try {
+      found.push(await probe({ path: configured, origin: "the setting coda.interpreter" }));
+    } catch (error) {
+      return { found, problem: `The interpreter ${configured} (coda.interpreter) can't be used: ${reasonOf(error)}` };
     }
-    found.push(interpreter);
   } else {
     for (const candidate of await candidates(ownEnvironment)) {
-      const interpreter = await probe(candidate);
+      const interpreter = await probe(candidate).catch(() => undefined); // most places have none
       if (interpreter !== undefined && !found.some((other) => other.path === interpreter.path)) {
         found.push(interpreter);
         if (hasServer(interpreter)) {
@@ -125,26 +128,22 @@ async function candidates(ownEnvironment: vscode.Uri): Promise<Candidate[]> {
   return list;
 }
 
-function probe(candidate: Candidate): Promise<Interpreter | undefined> {
+/** Asks an interpreter about itself. Rejects where there is none, or it is broken. */
+async function probe(candidate: Candidate): Promise<Interpreter> {
   const options = {
     timeout: PROBE_TIMEOUT_MS,
     cwd: os.homedir(),
     env: { ...process.env, ...SAFE_ENVIRONMENT },
     windowsHide: true,
   };
-  return new Promise((resolve) => {
-    execFile(candidate.path, ["-c", PROBE], options, (error, stdout) => {
-      if (error !== null) {
-        resolve(undefined);
-        return;
-      }
-      try {
-        resolve({ ...candidate, ...(JSON.parse(stdout) as Omit<Interpreter, "origin">) });
-      } catch {
-        resolve(undefined); // something that is no Python interpreter
-      }
-    });
-  });
+  const { stdout } = await promisify(execFile)(candidate.path, ["-c", PROBE], options);
+  return { ...candidate, ...(JSON.parse(stdout) as Omit<Interpreter, "origin">) };
+}
+
+/** The last line of what the interpreter had to say, which in a traceback is the error itself. */
+function reasonOf(error: unknown): string {
+  const { stderr, message } = error as Error & { stderr?: string };
+  return (stderr || message).trim().split("\n").at(-1) ?? "";
 }
 
 /** The part of the Python extension's interface that is used here. */

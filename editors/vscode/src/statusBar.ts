@@ -6,8 +6,6 @@ import * as vscode from "vscode";
 export interface Status {
   readonly state: "loading" | "ready" | "busy" | "error" | "off" | "missing";
   readonly message: string;
-  readonly model?: string | null;
-  readonly device?: string | null;
 }
 
 const ICONS: Readonly<Record<Status["state"], string>> = {
@@ -39,7 +37,7 @@ export class StatusBar implements vscode.Disposable {
     this.current = status;
     this.item.text = `$(${ICONS[status.state]}) CoDA`;
     this.item.tooltip = describe(status);
-    this.item.accessibilityInformation = { label: `CoDA: ${status.state}`, role: "button" };
+    this.item.accessibilityInformation = { label: `CoDA is ${status.state}. ${status.message}`, role: "button" };
     this.item.backgroundColor =
       status.state === "error" ? new vscode.ThemeColor("statusBarItem.errorBackground")
       : status.state === "missing" ? new vscode.ThemeColor("statusBarItem.warningBackground")
@@ -53,6 +51,5 @@ export class StatusBar implements vscode.Disposable {
 
 /** The status as a line of text. */
 export function describe(status: Status): string {
-  const where = status.model ? ` ${status.model} on ${status.device ?? "an unknown device"}.` : "";
-  return `CoDA: ${status.message}${where}`;
+  return `CoDA: ${status.message || status.state}`;
 }

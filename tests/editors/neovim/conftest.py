@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ collect_ignore_glob = [] if PROGRAMS else ["test_*.py"]
 
 PLUGIN = Path(__file__).parents[3] / "editors" / "neovim"
 SCRIPTED_SERVER = [sys.executable, str(Path(__file__).with_name("scripted_server.py"))]
-REAL_SERVER = [sys.executable, "-P", "-m", "coda_lsp", "--stdio"]
+REAL_SERVER = [str(Path(sys.executable).with_name("coda-lsp")), "--stdio"]
 PATIENCE_S = 60.0  # only a test that fails waits so long
 
 # The text that the ghost adds, whoever draws it, with the place where it stands.
@@ -46,9 +45,13 @@ class Neovim:
     """A Neovim with the plugin on its path and no configuration."""
 
     def __init__(self, program: Path, folder: Path) -> None:
-        import pynvim
+        import pynvim  # pyrefly: ignore[missing-import]
 
-        environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), "XDG_CACHE_HOME": str(folder / "cache")}
+        environment = {
+            "XDG_STATE_HOME": str(folder / "state"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "OMP_NUM_THREADS": "1",  # the model is so small that a second thread only waits
+        }
         options = ["--embed", "--headless", "-u", "NONE", "-i", "NONE", "-n", "--cmd", f"set rtp^={PLUGIN}"]
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environment.items():
@@ -149,6 +152,4 @@ def language_ids() -> set[str]:
 @pytest.fixture
 def real_server() -> dict[str, Any]:
     """Options for the product's own server, with whatever it suggests shown."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    settings = {"minimumConfidence": 0, "device": "cpu", "dtype": "float32"}
-    return json.loads(json.dumps({"cmd": REAL_SERVER, "settings": settings}))
+    return {"cmd": REAL_SERVER, "settings": {"minimumConfidence": 0, "device": "cpu", "dtype": "float32"}}

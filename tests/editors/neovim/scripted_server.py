@@ -2,7 +2,8 @@
 
 `{"answers": [{"after": "return ", "texts": ["a + b", "a - b"], "replaces": 1, "hold": false}]}`: where the line up to
 the cursor has `after` and then the beginning of a text, it suggests the rest of it, in place of so many characters
-after the cursor. A held answer never comes. The command `test.requests` tells what was asked for.
+after the cursor. A held answer never comes. A selection is filled with itself in capitals. The command `test.requests`
+tells which suggestions were asked for.
 """
 
 from __future__ import annotations
@@ -52,6 +53,18 @@ async def inline_completion(params: types.InlineCompletionParams) -> types.Inlin
 @server.command("test.requests")
 def test_requests() -> list[dict[str, Any]]:
     return requests
+
+
+@server.command("coda.fillSelection")
+async def fill_selection(target: dict[str, Any]) -> None:
+    document = server.workspace.get_text_document(target["uri"])
+    assert document.version == target["version"]
+    start, end = (types.Position(**target["range"][name]) for name in ("start", "end"))
+    selected = document.source[document.offset_at_position(start) : document.offset_at_position(end)]
+    edit = types.TextEdit(types.Range(start, end), selected.upper())
+    identifier = types.OptionalVersionedTextDocumentIdentifier(target["uri"], target["version"])
+    changes = types.WorkspaceEdit(document_changes=[types.TextDocumentEdit(identifier, [edit])])
+    await server.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(changes))
 
 
 @server.command("coda.status")

@@ -11,7 +11,7 @@ const NOWHERE = "http://127.0.0.1:9";
 const GALLERY = JSON.stringify({ serviceUrl: NOWHERE, itemUrl: NOWHERE, resourceUrlTemplate: `${NOWHERE}/{path}` });
 
 /** Installs the extension and starts the server; `root` takes its data, its settings and its logs. */
-export async function startCodeServer({ tools, vsix, root, settings }) {
+export async function startCodeServer({ tools, vsix, root, userSettings, machineSettings }) {
   const entry = path.join(tools, "node_modules/code-server/out/node/entry.js");
   const data = path.join(root, "data");
   const config = path.join(root, "config.yaml");
@@ -19,8 +19,8 @@ export async function startCodeServer({ tools, vsix, root, settings }) {
   // Every process that comes of this server inherits the mark: by it we know what is left of it.
   const mark = `CODA_EDITOR_TEST=${root}`;
   const env = { ...process.env, EXTENSIONS_GALLERY: GALLERY, CODA_EDITOR_TEST: root };
-  await mkdir(path.join(data, "User"), { recursive: true });
-  await writeFile(path.join(data, "User/settings.json"), JSON.stringify(settings, null, 2));
+  const settingsFile = await writeSettings(data, "User", userSettings);
+  await writeSettings(data, "Machine", machineSettings); // for a page, the server is a remote machine
   await writeFile(config, `bind-addr: 127.0.0.1:${port}\nauth: none\ncert: false\n`);
   const folders = ["--config", config, "--user-data-dir", data, "--extensions-dir", path.join(root, "extensions")];
   await finished(spawn("node", [entry, ...folders, "--install-extension", vsix], { env, stdio: "inherit" }));
@@ -38,7 +38,8 @@ export async function startCodeServer({ tools, vsix, root, settings }) {
   }
   server.stdout.resume();
   return {
-    settingsFile: path.join(data, "User/settings.json"),
+    settingsFile,
+    setMachineSettings: (changed) => writeSettings(data, "Machine", changed),
     /** The address of a page with this file open in this folder. */
     address: (folder, file) => {
       const payload = JSON.stringify([["openFile", `vscode-remote://127.0.0.1:${port}${file}`]]);
@@ -62,6 +63,13 @@ export async function startCodeServer({ tools, vsix, root, settings }) {
       return left.map((each) => each.command);
     },
   };
+}
+
+async function writeSettings(data, level, settings) {
+  const file = path.join(data, level, "settings.json");
+  await mkdir(path.dirname(file), { recursive: true });
+  await writeFile(file, JSON.stringify(settings, null, 2));
+  return file;
 }
 
 async function freePort() {

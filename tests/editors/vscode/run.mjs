@@ -5,7 +5,8 @@
  */
 
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
@@ -50,8 +51,9 @@ for (const name of ["tools", "vsix", "python"]) {
 }
 const { chromium } = createRequire(path.resolve(options.tools, "package.json"))("playwright-core");
 
-const SETTINGS = {
-  "coda.interpreter": path.resolve(options.python),
+const PYTHON = path.resolve(options.python);
+const MACHINE_SETTINGS = { "coda.interpreter": PYTHON };
+const USER_SETTINGS = {
   "coda.minimumConfidence": 0, // what is shown is judged elsewhere; here it matters that it is shown
   "coda.logLevel": "debug",
   "telemetry.telemetryLevel": "off",
@@ -60,6 +62,7 @@ const SETTINGS = {
   "workbench.tips.enabled": false,
   "editor.minimap.enabled": false,
   "editor.fontSize": 15,
+  "terminal.integrated.gpuAcceleration": "off", // so that its text can be read
   "files.autoSave": "off",
 };
 
@@ -101,10 +104,10 @@ const CASES = {
     await save(page);
     assert.equal(await readFile(file, "utf8"), EXAMPLE);
   },
-  "manual mode from the status bar's menu, and a suggestion when asked for": async ({ page, workbench, settingsFile }) => {
+  "manual mode from the status bar's menu, and a suggestion when asked for": async ({ page, workbench, server }) => {
     await workbench.openMenu();
     await workbench.choose("only when asked for");
-    await fileWhen(settingsFile, (now) => now.includes('"coda.enable": "manual"'), PATIENCE_MS);
+    await fileWhen(server.settingsFile, (now) => now.includes('"coda.enable": "manual"'), PATIENCE_MS);
     await page.keyboard.type(TYPED);
     await workbench.command("CoDA: Suggest Here");
     assert.ok((await workbench.ghostText()).trim(), "the ghost text is blank");
@@ -114,6 +117,28 @@ const CASES = {
   "Restart comes back to ready": async ({ workbench }) => {
     await workbench.command("CoDA: Restart");
     await workbench.status("loading");
+    await workbench.status("ready");
+  },
+  "Doctor finds, in a terminal, that suggestions work": async ({ page, workbench }) => {
+    await workbench.command("CoDA: Doctor");
+    await page.locator(".xterm-rows").getByText("Suggestions work.").waitFor();
+  },
+  "without the server in the interpreter, it offers to install it, and asks before": async (session) => {
+    const { page, workbench, root, server } = session;
+    const bare = path.join(root, "bare");
+    execFileSync(PYTHON, ["-m", "venv", "--without-pip", bare]);
+    await server.setMachineSettings({ "coda.interpreter": path.join(bare, "bin/python") });
+    await workbench.status("missing");
+    await page.locator(".notification-toast").getByRole("button", { name: "Install…" }).click();
+    await workbench.choose("A new environment for CoDA alone");
+    const question = page.locator(".monaco-dialog-box");
+    await question.getByText("-m pip install").waitFor();
+    await page.keyboard.press("Escape");
+    await question.waitFor({ state: "detached" });
+  },
+  "the workspace's own environment is found": async ({ workbench, folder, server }) => {
+    await symlink(path.dirname(path.dirname(PYTHON)), path.join(folder, ".venv"));
+    await server.setMachineSettings({ "coda.interpreter": null });
     await workbench.status("ready");
   },
 };
@@ -141,11 +166,13 @@ async function reset({ page, workbench, file }) {
 
 async function main() {
   const root = await mkdtemp(path.join(os.tmpdir(), "coda-vscode-"));
-  const folder = await mkdtemp(path.join(os.tmpdir(), "coda-workspace-"));
+  const folder = path.join(root, "geometry");
+  await mkdir(folder);
   const file = path.join(folder, "point.py");
   await writeFile(file, EXAMPLE);
   const { vsix, tools } = options;
-  const server = await startCodeServer({ tools, vsix: path.resolve(vsix), root, settings: SETTINGS });
+  const settings = { userSettings: USER_SETTINGS, machineSettings: MACHINE_SETTINGS };
+  const server = await startCodeServer({ tools, vsix: path.resolve(vsix), root, ...settings });
   const args = [...CHROMIUM_OPTIONS, ...QUIET_CHROMIUM];
   const browser = await chromium.launch({ executablePath: CHROMIUM, args });
   let failures = 0;
@@ -155,7 +182,7 @@ async function main() {
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     const workbench = new Workbench(page);
-    const session = { page, workbench, file, settingsFile: server.settingsFile };
+    const session = { page, workbench, file, folder, root, server };
     const since = performance.now();
     await page.goto(server.address(folder, file));
     await workbench.status("ready");
@@ -168,7 +195,7 @@ async function main() {
         console.log(`ok    ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
       } catch (error) {
         failures += 1;
-        console.error(`FAIL  ${name}: ${error.message}`);
+        console.error(`FAIL  ${name}: ${error.message}\n${await workbench.statusText()}`);
         await page.screenshot({ path: path.join(root, `failure-${failures}.png`) });
       }
     }
@@ -188,7 +215,6 @@ async function main() {
   } else {
     await rm(root, { recursive: true });
   }
-  await rm(folder, { recursive: true });
   process.exitCode = failures > 0 ? 1 : 0;
 }
 

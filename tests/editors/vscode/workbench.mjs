@@ -13,11 +13,16 @@ export class Workbench {
 
   /** Waits until the status bar says so: the document has been opened in the server by then. */
   async status(state) {
-    await this.page.locator(`.statusbar-item [aria-label="CoDA: ${state}"]`).waitFor();
+    await this.page.locator(`.statusbar-item [aria-label^="CoDA is ${state}."]`).waitFor();
+  }
+
+  /** What the status bar says, for the report of a failure. */
+  async statusText() {
+    return this.page.locator('.statusbar-item [aria-label^="CoDA is "]').getAttribute("aria-label");
   }
 
   async openMenu() {
-    await this.page.locator('.statusbar-item [aria-label^="CoDA: "]').click();
+    await this.page.locator('.statusbar-item [aria-label^="CoDA is "]').click();
     await this.page.locator(".quick-input-widget .quick-input-title").waitFor();
   }
 
@@ -31,7 +36,7 @@ export class Workbench {
   /** Chooses from the list that is open by typing what the entry says. */
   async choose(label) {
     await this.page.keyboard.type(label);
-    await this.page.locator(`.quick-input-list .focused [aria-label*="${label}"]`).first().waitFor();
+    await this.page.locator(`.quick-input-list .focused[aria-label*="${label}"]`).first().waitFor();
     await this.page.keyboard.press("Enter");
     await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
   }

@@ -39,6 +39,17 @@ function M.of(buf)
   return client and client.attached_buffers[buf] and client or nil
 end
 
+--- The user may have stopped at a place while the model was loaded: then no key will ask for a suggestion there.
+local function on_status(_, params)
+  local before = status.current.state
+  status.on_notification(_, params)
+  local buf = api.nvim_get_current_buf()
+  local waits = before == 'loading' and status.current.state == 'ready' and api.nvim_get_mode().mode:find('^i')
+  if waits and M.of(buf) and not M.presenter().shown(buf) then
+    M.presenter().request(buf, lsp.AUTOMATIC)
+  end
+end
+
 local function settings()
   local given = config.options.settings
   return next(given) and given or vim.empty_dict() -- an empty table would be sent as a list
@@ -54,7 +65,7 @@ local function client_config()
     capabilities = capabilities,
     init_options = settings(),
     settings = { coda = settings() },
-    handlers = { ['coda/status'] = status.on_notification },
+    handlers = { ['coda/status'] = on_status },
     get_language_id = function(_, filetype)
       return config.language_id(filetype)
     end,

@@ -75,7 +75,10 @@ local function cancel(state)
   end
 end
 
-local function request(buf, kind)
+--- Ask for suggestions now.
+---@param buf integer
+---@param kind integer lsp.INVOKED or lsp.AUTOMATIC
+function M.request(buf, kind)
   local state = states[buf]
   cancel(state)
   local unchanged = lsp.unchanged_since_now(buf)
@@ -106,7 +109,7 @@ local function follow(buf)
     0,
     vim.schedule_wrap(function()
       if states[buf] == state and api.nvim_get_current_buf() == buf and api.nvim_get_mode().mode:find('^i') then
-        request(buf, lsp.AUTOMATIC)
+        M.request(buf, lsp.AUTOMATIC)
       end
     end)
   )
@@ -170,7 +173,7 @@ function M.select(buf, step)
   local state = states[buf]
   local count = state.suggestion and #state.suggestion.items or 0
   if count < 2 then
-    return M.request(buf)
+    return M.request(buf, lsp.INVOKED)
   end
   for _ = 1, count do
     state.index = (state.index - 1 + step) % count + 1
@@ -178,12 +181,6 @@ function M.select(buf, step)
       return
     end
   end
-end
-
---- Ask for suggestions now.
----@param buf integer
-function M.request(buf)
-  request(buf, lsp.INVOKED)
 end
 
 ---@param buf integer

@@ -79,7 +79,7 @@ end
 
 --- Ask for suggestions now, also where none appear by themselves.
 function M.trigger()
-  with_presenter('request')
+  with_presenter('request', lsp.INVOKED)
 end
 
 --- What the server last said of itself: `state`, `message`, `model`, `device`.

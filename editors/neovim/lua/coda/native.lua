@@ -177,7 +177,7 @@ end
 function M.select(buf, step)
   local suggestion = states[buf].suggestion
   if not suggestion or #suggestion.items < 2 then
-    return M.request(buf)
+    return M.request(buf, lsp.INVOKED)
   end
   vim.lsp.inline_completion.select({ bufnr = buf, count = step })
   hide_what_disagrees(buf)
@@ -185,13 +185,14 @@ end
 
 --- Ask for suggestions now.
 ---@param buf integer
-function M.request(buf)
+---@param kind integer lsp.INVOKED or lsp.AUTOMATIC
+function M.request(buf, kind)
   local state = states[buf]
   if not state.present then
-    state.invoke = true -- Neovim has not asked yet in this buffer; it will, soon after insert mode begins
+    state.invoke = kind == lsp.INVOKED -- Neovim has not asked yet in this buffer; it will, soon after insert mode begins
     return
   end
-  local params = lsp.inline_completion_params(state.client, lsp.INVOKED)
+  local params = lsp.inline_completion_params(state.client, kind)
   state.client:request(lsp.INLINE_COMPLETION, params, state.present, buf)
 end
 

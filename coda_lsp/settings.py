@@ -67,7 +67,7 @@ class Settings:
     )
     in_strings: bool = _setting(False, "Suggest inside string literals while typing.", kind=bool)
     in_comments: bool = _setting(False, "Suggest inside comments while typing.", kind=bool)
-    max_tokens: int = _setting(48, "Upper bound of a suggestion's length, in tokens.", kind=int, minimum=1, maximum=768)
+    max_tokens: int = _setting(48, "Upper bound of a suggestion's length, in tokens.", kind=int, minimum=1, maximum=512)
     context_tokens: int = _setting(
         512,
         "Tokens of the document around the cursor that the model reads; fewer is faster.",
@@ -83,10 +83,10 @@ class Settings:
         maximum=1024,
     )
     algorithm: str = _setting(
-        "entropy",
+        "entropy_bound",
         "The rule that chooses which masked tokens are committed first.",
         kind=str,
-        choices=("origin", "maskgit_plus", "topk_margin", "entropy"),
+        choices=("origin", "maskgit_plus", "topk_margin", "entropy", "threshold", "factor", "entropy_bound"),
     )
     minimum_confidence: float = _setting(
         0.3,

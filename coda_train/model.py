@@ -158,7 +158,7 @@ def graph_of(config: ModelConfig) -> nnx.GraphDef:
 @functools.partial(jax.jit, static_argnums=0)
 def init_params(config: ModelConfig, seed: int) -> nnx.State:
     """New parameters."""
-    return nnx.state(Coda(config, rngs=nnx.Rngs(seed)))
+    return nnx.state(Coda(config, rngs=nnx.Rngs(jax.random.key(seed))))
 
 
 def compute_dtype(config: ModelConfig) -> jnp.dtype:

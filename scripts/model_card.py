@@ -181,6 +181,7 @@ The first ten of them, as they came. ⟦ ⟧ is the fill.
 def write_atomically(path: Path, text: str) -> None:
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
         file.write(text)
+    Path(file.name).chmod(0o644)  # temporary files are private
     Path(file.name).replace(path)
 
 

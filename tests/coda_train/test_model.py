@@ -11,7 +11,7 @@ from flax import nnx
 from coda_train.attention import attend, segment_bias
 from coda_train.config import load_preset
 from coda_train.linear import linear, outer_sum
-from coda_train.model import Coda, graph_of, init_params
+from coda_train.model import graph_of, init_params
 
 NANO = load_preset("nano", "pretrain").model
 
@@ -105,14 +105,13 @@ def test_memory_and_speed_settings_change_no_number():
 @pytest.mark.parametrize("tied", [True, False])
 def test_parameter_count_and_head(tied):
     config = dataclasses.replace(NANO, tie_word_embeddings=tied)
-    model = nnx.eval_shape(lambda: Coda(config, rngs=nnx.Rngs(0)))
-    c = config
+    c, params = config, init_params(config, 0)
     attention = c.hidden_size * c.head_dim * (2 * c.num_heads + 2 * c.num_kv_heads) + 2 * c.head_dim
     layer = attention + 3 * c.hidden_size * c.intermediate_size + 2 * c.hidden_size
     embeddings = c.vocab_size * c.hidden_size * (1 if tied else 2)
-    count = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model)))
-    assert count == embeddings + c.num_layers * layer + c.hidden_size
-    logits = jax.eval_shape(model.logits, jax.ShapeDtypeStruct((1, 4, c.hidden_size), jnp.bfloat16))
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == embeddings + c.num_layers * layer + c.hidden_size
+    hidden = jnp.ones((1, 4, c.hidden_size), jnp.bfloat16)
+    logits = jax.eval_shape(lambda: nnx.merge(graph_of(config), params).logits(hidden))
     assert (logits.shape, logits.dtype) == ((1, 4, c.vocab_size), jnp.float32)
 
 

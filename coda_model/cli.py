@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -219,13 +221,36 @@ def load(model: str, device: str, dtype: str) -> "Infiller":
 
 def fill_with_progress(infiller: "Infiller", segments: list[Segment], options: InfillOptions) -> InfillResult:
     """Run a request to its end with a progress bar on standard error."""
-    with ProgressBar(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+    bar = ProgressBar(console=stderr, transient=True, disable=not stderr.is_terminal)
+    with _interrupts_between_steps() as interrupted, bar:
         task = bar.add_task("Denoising", total=None)
         for item in infiller.run(segments, options):
             if isinstance(item, InfillResult):
                 return item
+            if interrupted.is_set():
+                raise KeyboardInterrupt
             bar.update(task, completed=item.step, total=item.steps)
     raise CodaError("The model gave no result.")
+
+
+@contextmanager
+def _interrupts_between_steps() -> Iterator[threading.Event]:
+    """Ctrl-C is noted, to be acted on after the step under way; a second one ends at once.
+
+    An exception raised just anywhere can hit the progress bar while it holds its lock, and then nothing ends.
+    """
+    interrupted = threading.Event()
+
+    def note(_signal: int, _frame: object) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager

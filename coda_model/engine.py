@@ -11,27 +11,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from coda_model.engine_request import Failed, Finished, Request, Started
 from coda_model.errors import CodaError
-from coda_model.request import InfillOptions, InfillResult, Progress, Segment
+from coda_model.request import InfillOptions, InfillResult, Priority, Progress, Segment
 
 logger = logging.getLogger(__name__)
 
 Status = Literal["loading", "ready", "error"]
 
 
-class Priority(IntEnum):
-    """Background requests advance only while no typed request is waiting or active."""
-
-    TYPED = 0
-    BACKGROUND = 1
-
-
 class EngineBusyError(CodaError):
-    """The waiting line is full; the HTTP service answers it with status 429."""
+    """The waiting line is full; the HTTP service answers it with status 503."""
 
 
 class SteppingModel(Protocol):
@@ -54,8 +46,8 @@ class Engine:
     """Run infill requests on one model.
 
     `load` makes the model; it is called in the worker thread, so that the caller can answer meanwhile. At most
-    `max_active` requests of a priority take turns, and at most `max_queued` wait in all. `loaded` resolves to the time
-    the load took in ms, or to its exception.
+    `max_active` requests of a priority take turns, and at most `max_queued` of a priority wait, so that background
+    requests never keep a typed one out. `loaded` resolves to the time the load took in ms, or to its exception.
     """
 
     def __init__(self, load: Callable[[], SteppingModel], max_active: int = 4, max_queued: int = 32) -> None:
@@ -67,7 +59,7 @@ class Engine:
         self._max_queued = max_queued
         self._info: dict[str, Any] = {}
         self._ids = itertools.count(1)
-        self._lanes = {priority: _Lane() for priority in Priority}
+        self._lanes: dict[Priority, _Lane] = {priority: _Lane() for priority in get_args(Priority)}  # the first first
         self._changed = threading.Condition()
         self._stopping = False
         # A daemon: loading a model can't be interrupted, and must not keep the process alive.
@@ -88,20 +80,19 @@ class Engine:
         """Return the model's description and `steps_total`, the denoising steps computed since the start."""
         return self._info | {"steps_total": self.steps_total}
 
-    def submit(
-        self, segments: Sequence[Segment], options: InfillOptions, priority: Priority = Priority.TYPED
-    ) -> Request:
+    def submit(self, segments: Sequence[Segment], options: InfillOptions, priority: Priority = "typed") -> Request:
         """Put a request in line; call it on the event loop that will read its events.
 
-        Raises EngineBusyError where `max_queued` requests already wait, CodaError where the engine has stopped.
+        Raises EngineBusyError where `max_queued` of its priority already wait, CodaError where the engine has stopped.
         """
         request = Request(next(self._ids), segments, options, self._cancel)
         with self._changed:
             if self._stopping:
                 raise CodaError("The engine is stopping.")
-            if sum(len(lane.queued) for lane in self._lanes.values()) >= self._max_queued:
+            lane = self._lanes[priority]
+            if len(lane.queued) >= self._max_queued:
                 raise EngineBusyError(f"The engine is busy: {self._max_queued} requests already wait; try again later.")
-            self._lanes[priority].queued.append(request)
+            lane.queued.append(request)
             self._changed.notify()
         return request
 

@@ -17,6 +17,7 @@ from coda_model.locate import checkpoint_name, locate_checkpoint
 from coda_model.placement import resolve_device, resolve_dtype
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Segment, Timings
 from coda_model.reuse import DocumentStore
+from coda_model.snippets import encode_snippets
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
 from coda_model.windowed import WindowedForward
@@ -99,11 +100,13 @@ class Infiller:
     def _run(
         self, texts: list[str], holes: list[Hole], options: InfillOptions, budget: int, started: float
     ) -> Iterator[Progress | InfillResult]:
-        context = cut_context(texts, budget, self.tokenizer)
+        snippets = encode_snippets(options.snippets, min(options.snippet_tokens, budget), self.tokenizer)
+        document = cut_context(texts, budget - len(snippets), self.tokenizer)
+        context = [snippets + document[0], *document[1:]]
         hints = [self._hint_tokens(hole) for hole in holes]
         tokenized = time.perf_counter()
-        known = None if options.refresh == 1 else self._documents.find(context)
-        keep = partial(self._documents.keep, context, known)
+        known = None if options.refresh == 1 else self._documents.find([snippets, *document])
+        keep = partial(self._documents.keep, [snippets, *document], known)
         windowed = None if options.refresh == 1 else WindowedForward(self.model, context, options.refresh, known, keep)
         denoiser = Denoiser(self.model, self.tokenizer, options, any("\r" in text for text in texts), windowed)
         policy = self._length_policy(holes)

@@ -8,11 +8,14 @@ from coda_model.errors import InputError
 # The published ones rank positions and commit a fixed number a step; the adaptive ones commit what is sure enough.
 Algorithm = Literal["origin", "maskgit_plus", "topk_margin", "entropy", "threshold", "factor", "entropy_bound"]
 LengthPolicy = Literal["expand-delete", "grid", "fixed"]
+# Somebody waits for a typed request; a background one advances only while no typed one is there.
+Priority = Literal["typed", "background"]
 
 MAX_HOLE_TOKENS = 512
 MAX_CANDIDATES = 8
 MAX_STEPS = 4096
 MAX_CONTEXT_TOKENS = 32768
+MAX_SNIPPETS = 64
 
 
 def _require_integer(name: str, value: object, low: int, high: int) -> None:
@@ -51,6 +54,20 @@ Segment = str | Hole
 
 
 @dataclass(frozen=True)
+class Snippet:
+    """Text of another file that says something about the document. Raises InputError where a field does not serve."""
+
+    path: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str) or not self.path.strip() or len(self.path.splitlines()) > 1:
+            raise InputError(f"path must be one line of text that is not blank, not {self.path!r}.")
+        if not isinstance(self.text, str):
+            raise InputError(f"text must be a text, not {self.text!r}.")
+
+
+@dataclass(frozen=True)
 class InfillOptions:
     """How to fill: see docs/protocol.md for the meaning of each field. Raises InputError where one is out of range."""
 
@@ -63,6 +80,8 @@ class InfillOptions:
     top_k: int | None = None
     alg_temp: float | None = None
     context_tokens: int = 512
+    snippets: tuple[Snippet, ...] = ()
+    snippet_tokens: int = 128
     refresh: int = 0
     deadline_ms: float | None = None
     seed: int = 0
@@ -83,6 +102,9 @@ class InfillOptions:
         if self.alg_temp is not None:
             _require_number("alg_temp", self.alg_temp, 0.0, 100.0)
         _require_integer("context_tokens", self.context_tokens, 0, MAX_CONTEXT_TOKENS)
+        if len(self.snippets) > MAX_SNIPPETS or not all(isinstance(snippet, Snippet) for snippet in self.snippets):
+            raise InputError(f"snippets must be at most {MAX_SNIPPETS} snippets, not {len(self.snippets)}.")
+        _require_integer("snippet_tokens", self.snippet_tokens, 0, MAX_CONTEXT_TOKENS)
         _require_integer("refresh", self.refresh, 0, MAX_STEPS)
         if self.deadline_ms is not None:
             _require_number("deadline_ms", self.deadline_ms, 0.0, 86_400_000.0)

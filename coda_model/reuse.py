@@ -68,29 +68,27 @@ def _same_document(old: list[list[int]], new: list[list[int]]) -> bool:
 def kept_tokens(old: Sequence[Sequence[int]], new: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
     """Which tokens of the context `new` stand in `old` too, as ascending pairs of indices (into old, into new).
 
-    Both are the texts around the holes, counted through. A typed character changes a few tokens in the middle, and the
-    far ends may be cut elsewhere: so a run from the start and one from the end are kept, each with a shift of its own.
-    A token that changed the side of a hole is not kept.
+    Both are the texts between the holes, counted through. A typed character changes a few tokens within a text, and its
+    ends may be cut elsewhere: so of each a run from the start and one from the end are kept, with a shift of its own. A
+    token that changed the side of a hole is not kept.
     """
     if len(old) != len(new):
         return [], []
-    old_ids, new_ids = [i for text in old for i in text], [i for text in new for i in text]
-    old_start, new_start, head = common_head(old_ids, new_ids)
-    old_rest, new_rest = old_ids[old_start + head :][::-1], new_ids[new_start + head :][::-1]
-    old_end, new_end, tail = common_head(old_rest, new_rest)
-    runs = [
-        (old_start, new_start, head),
-        (len(old_ids) - old_end - tail, len(new_ids) - new_end - tail, tail),
-    ]
-    old_side = [number for number, text in enumerate(old) for _ in text]
-    new_side = [number for number, text in enumerate(new) for _ in text]
-    pairs = [
-        (start + i, to + i)
-        for start, to, length in runs
-        for i in range(length)
-        if old_side[start + i] == new_side[to + i]
-    ]
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    source: list[int] = []
+    target: list[int] = []
+    old_offset = new_offset = 0
+    for before, after in zip(old, new, strict=True):
+        old_start, new_start, head = common_head(before, after)
+        old_rest, new_rest = before[old_start + head :][::-1], after[new_start + head :][::-1]
+        old_end, new_end, tail = common_head(old_rest, new_rest)
+        for start, to, length in (
+            (old_start, new_start, head),
+            (len(before) - old_end - tail, len(after) - new_end - tail, tail),
+        ):
+            source += range(old_offset + start, old_offset + start + length)
+            target += range(new_offset + to, new_offset + to + length)
+        old_offset, new_offset = old_offset + len(before), new_offset + len(after)
+    return source, target
 
 
 def common_head(old: Sequence[int], new: Sequence[int]) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from coda_model import engine_request
-from coda_model.engine import Engine, EngineBusyError
+from coda_model.engine import Engine
 from coda_model.errors import CodaError, InputError
 from coda_model.serve.schema import event_line, parse_infill
 
@@ -35,8 +35,7 @@ def create_app(engine: Engine, token: str, local_only: bool) -> ASGIApp:
     async def infill(request: Request) -> Response:
         body = await _read_body(request)
         _require_ready(engine)
-        segments, options = parse_infill(body)
-        return EventStream(engine.submit(segments, options))
+        return EventStream(engine.submit(*parse_infill(body)))
 
     routes = [
         Route("/v1/health", health, methods=["GET"]),
@@ -135,15 +134,13 @@ def _answer_error(_: Request, error: Exception) -> Response:
             return _error(error.status_code, error.detail)
         case InputError():
             return _error(400, str(error))
-        case EngineBusyError():
-            return _error(429, str(error))
         case ClientDisconnect():
             return _error(400, "The connection was closed before the body ended.")
-        case _:
+        case _:  # a CodaError: the engine can't take the request now
             return _error(503, str(error))
 
 
-_HANDLED = (HTTPException, InputError, EngineBusyError, ClientDisconnect, CodaError)
+_HANDLED = (HTTPException, InputError, ClientDisconnect, CodaError)
 
 
 def _error(status: int, message: str) -> Response:

@@ -3,22 +3,23 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from coda_model.engine_request import Event, Failed, Finished, Started
 from coda_model.errors import InputError
-from coda_model.request import Hole, InfillOptions, Progress, Segment
+from coda_model.request import Hole, InfillOptions, Priority, Progress, Segment, Snippet
 
 MAX_HOLES = 64
 _HOLE_FIELDS = tuple(field.name for field in fields(Hole))
+_SNIPPET_FIELDS = tuple(field.name for field in fields(Snippet))
 _OPTION_FIELDS = tuple(field.name for field in fields(InfillOptions))
 _LONGEST_MESSAGE = 300
-_Built = TypeVar("_Built", Hole, InfillOptions)
+_Built = TypeVar("_Built", Hole, InfillOptions, Snippet)
 
 
-def parse_infill(body: bytes) -> tuple[tuple[Segment, ...], InfillOptions]:
+def parse_infill(body: bytes) -> tuple[tuple[Segment, ...], InfillOptions, Priority]:
     """Read the body of POST /v1/infill. Raises InputError with one sentence that names the field."""
-    document = _fields_of(_parse_json(body), "The body", ("segments", *_OPTION_FIELDS))
+    document = _fields_of(_parse_json(body), "The body", ("segments", "priority", *_OPTION_FIELDS))
     if "segments" not in document:
         raise InputError("segments is missing: a list of texts and holes.")
     segments = document.pop("segments")
@@ -28,7 +29,12 @@ def parse_infill(body: bytes) -> tuple[tuple[Segment, ...], InfillOptions]:
     holes = sum(isinstance(segment, Hole) for segment in parsed)
     if not 1 <= holes <= MAX_HOLES:
         raise InputError(f"segments must hold from 1 to {MAX_HOLES} holes, not {holes}.")
-    return parsed, _build(InfillOptions, document, "")
+    priority: Priority = document.pop("priority", "typed")
+    if priority not in get_args(Priority):
+        raise InputError(_shortened(f"priority must be typed or background, not {priority!r}."))
+    if "snippets" in document:
+        document["snippets"] = _parse_snippets(document["snippets"])
+    return parsed, _build(InfillOptions, document, ""), priority
 
 
 def event_line(event: Event) -> bytes:
@@ -76,6 +82,21 @@ def _parse_segment(value: Any, where: str) -> Segment:
     return _build(Hole, hole, f"{where}.hole.")
 
 
+def _parse_snippets(value: Any) -> tuple[Snippet, ...]:
+    if not isinstance(value, list):
+        raise InputError(f"snippets must be a list, not {_kind(value)}.")
+    snippets = []
+    for index, item in enumerate(value):
+        where = f"snippets[{index}]"
+        snippet = _fields_of(item, where, _SNIPPET_FIELDS)
+        for name in _SNIPPET_FIELDS:
+            if name not in snippet:
+                raise InputError(f"{where}.{name} is missing.")
+            _parse_text(snippet[name], f"{where}.{name}")
+        snippets.append(_build(Snippet, snippet, f"{where}."))
+    return tuple(snippets)
+
+
 def _parse_text(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"{where} must be a string, not {_kind(value)}.")
@@ -100,10 +121,12 @@ def _build(kind: type[_Built], values: dict[str, Any], prefix: str) -> _Built:
     try:
         return kind(**values)
     except InputError as error:
-        message = f"{prefix}{error}"
-        # The sentence quotes the value, which may be the whole of the body.
-        short = message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"
-        raise InputError(short) from None
+        raise InputError(_shortened(f"{prefix}{error}")) from None
+
+
+def _shortened(message: str) -> str:
+    """A sentence that quotes a value, which may be the whole of the body."""
+    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"
 
 
 def _kind(value: Any) -> str:

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coda_model.engine import Engine, EngineBusyError, Priority
+from coda_model.engine import Engine, EngineBusyError
 from coda_model.engine_request import Event, Failed, Finished, Request, Started
 from coda_model.errors import CodaError, InputError
-from coda_model.request import Candidate, InfillOptions, InfillResult, Progress, Segment, Timings
+from coda_model.request import Candidate, InfillOptions, InfillResult, Priority, Progress, Segment, Timings
 
-T, B = Priority.TYPED, Priority.BACKGROUND
+T: Priority = "typed"
+B: Priority = "background"
 RESULT = InfillResult((Candidate(("x",), 1.0, ((1.0,),)),), 1, "fixed", Timings(0.0, 0.0, 0.0))
 
 
@@ -121,7 +122,7 @@ def test_turns_are_fair(max_active: int, requests: list[tuple[int, Priority]]) -
     trace = [int(name) for name in model.trace]
     assert sorted(trace) == sorted(name for name, (steps, _) in enumerate(requests) for _ in range(steps))
     priorities = [requests[name][1] for name in trace]
-    assert priorities == sorted(priorities)
+    assert priorities == sorted(priorities, reverse=True)
     for name in set(trace):
         turns = [index for index, other in enumerate(trace) if other == name]
         for earlier, later in itertools.pairwise(turns):
@@ -180,14 +181,15 @@ async def test_cancelled_background_request_is_closed_while_typed_ones_run() -> 
 async def test_full_line_refuses_and_a_cancel_makes_room() -> None:
     model = ScriptedModel()
     with running(model, held=True, max_queued=2) as (engine, release):
-        waiting = [submit(engine, "a", 1), submit(engine, "b", 1, B)]
-        with pytest.raises(EngineBusyError, match="2 requests already wait"):
-            submit(engine, "c", 1)
+        waiting = [submit(engine, "a", 1), submit(engine, "b", 1), submit(engine, "x", 1, B), submit(engine, "y", 1, B)]
+        for priority in (T, B):
+            with pytest.raises(EngineBusyError, match="2 requests already wait"):
+                submit(engine, "c", 1, priority)
         waiting[0].cancel()
         waiting.append(submit(engine, "d", 1))
         release.set()
         await asyncio.gather(*map(read, waiting))
-    assert model.trace == ["d", "b"]
+    assert model.trace == ["b", "d", "x", "y"]
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ async def test_a_short_request_overtakes_a_long_one(server: Any) -> None:
         assert json.loads([line async for line in lines][-1])["event"] == "result"
 
 
-async def test_a_full_line_is_answered_429(server: Any) -> None:
+async def test_a_full_line_is_answered_503(server: Any) -> None:
     headers = {"Authorization": f"Bearer {server.token}"}
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
@@ -221,7 +221,7 @@ async def test_a_full_line_is_answered_429(server: Any) -> None:
             answer = await stack.enter_async_context(client.stream("POST", "/v1/infill", json=LONG))
             assert answer.status_code == 200
         refused = await client.post("/v1/infill", json=LONG)
-        assert refused.status_code == 429
+        assert refused.status_code == 503
         assert refused.json() == {"error": "The engine is busy: 32 requests already wait; try again later."}
     with httpx.Client(base_url=server.url, headers=headers, timeout=60) as client_after:
         assert ask(client_after, request_for("a", length=2))[-1]["event"] == "result"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coda_model.engine_request import Event, Failed, Finished, Started
 from coda_model.errors import InputError
-from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, Progress, Timings
+from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, Progress, Snippet, Timings
 from coda_model.serve.schema import event_line, parse_infill
 
 HOLE: dict[str, Any] = {"hole": {}}
@@ -34,15 +34,20 @@ def test_every_documented_field_is_read() -> None:
         "refresh": 4,
         "deadline_ms": 150.0,
         "seed": 7,
+        "snippets": [{"path": "a/b.py", "text": "def b(): ...\n"}, {"path": "é.py", "text": ""}],
+        "snippet_tokens": 64,
     }
     hole = {"hint": "old", "single_line": True, "max_tokens": 48, "length": 4}
-    parsed = parse_infill(body({"text": "a é 🙂"}, {"hole": hole}, {"text": ""}, **options))
-    assert parsed == (("a é 🙂", Hole("old", True, 48, 4), ""), InfillOptions(**options))
-    assert asdict(parsed[1]) == options
+    snippets = (Snippet("a/b.py", "def b(): ...\n"), Snippet("é.py", ""))
+    parsed = parse_infill(body({"text": "a é 🙂"}, {"hole": hole}, {"text": ""}, priority="background", **options))
+    segments = ("a é 🙂", Hole("old", True, 48, 4), "")
+    expected: dict[str, Any] = {**options, "snippets": snippets}
+    assert parsed == (segments, InfillOptions(**expected), "background")
+    assert set(asdict(parsed[1])) == set(options)
 
 
 def test_what_is_left_out_takes_its_default() -> None:
-    assert parse_infill(body(HOLE)) == ((Hole(),), InfillOptions())
+    assert parse_infill(body(HOLE)) == ((Hole(),), InfillOptions(), "typed")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,23 @@ def test_what_is_left_out_takes_its_default() -> None:
         ),
         (body(HOLE, algorithm=["entropy"]), "algorithm must be one of origin, maskgit_plus, topk_margin, entropy,"),
         (body(HOLE, seed=-1), "seed must be an integer from 0 to 9223372036854775807, not -1."),
-        (body(HOLE, stream=True), "The body has an unknown field 'stream'; known are segments, candidates, steps,"),
+        (body(HOLE, stream=True), "The body has an unknown field 'stream'; known are segments, priority, candidates,"),
+        (body(HOLE, priority="urgent"), "priority must be typed or background, not 'urgent'."),
+        (body(HOLE, priority=["typed"]), "priority must be typed or background, not ['typed']."),
+        (body(HOLE, priority="x" * 10_000), "priority must be typed or background, not 'xxx"),
+        (body(HOLE, snippets={}), "snippets must be a list, not an object."),
+        (body(HOLE, snippets=["a"]), "snippets[0] must be an object, not a string."),
+        (body(HOLE, snippets=[{"path": "a.py"}]), "snippets[0].text is missing."),
+        (
+            body(HOLE, snippets=[{"path": "a.py", "text": "", "x": 1}]),
+            "snippets[0] has an unknown field 'x'; known are",
+        ),
+        (body(HOLE, snippets=[{"path": 1, "text": ""}]), "snippets[0].path must be a string, not a number."),
+        (body(HOLE, snippets=[{"path": "a\nb", "text": ""}]), "snippets[0].path must be one line of text that is not"),
+        (body(HOLE, snippets=[{"path": " ", "text": ""}]), "snippets[0].path must be one line of text that is not"),
+        (body(HOLE, snippets=[{"path": "a", "text": "\ud83d"}]), "snippets[0].text holds half a surrogate pair at"),
+        (body(HOLE, snippets=[{"path": "a", "text": ""}] * 65), "snippets must be at most 64 snippets, not 65."),
+        (body(HOLE, snippet_tokens=-1), "snippet_tokens must be an integer from 0 to 32768, not -1."),
         (body(HOLE, steps="x" * 10_000), "steps must be an integer from 1 to 4096, not 'xxx"),
     ],
 )
@@ -122,7 +143,7 @@ json_values = st.recursive(
 def test_any_body_is_read_or_refused(value: Any) -> None:
     for document in (value, {"segments": [{"hole": value}]}, {"segments": [{"hole": {}}], "steps": value}):
         try:
-            segments, _ = parse_infill(json.dumps(document).encode())
+            segments, _, _ = parse_infill(json.dumps(document).encode())
         except InputError:
             continue
         assert any(isinstance(segment, Hole) for segment in segments)

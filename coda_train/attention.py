@@ -11,10 +11,15 @@ import jax.numpy as jnp
 MASKED_SCORE = -1e30
 
 
-def segment_bias(segment_ids: jax.Array) -> jax.Array:
-    """[batch, length] segment ids -> [batch, 1, length, length] float32: 0 within a segment, far below else."""
-    same = segment_ids[:, :, None] == segment_ids[:, None, :]
-    return jnp.where(same, 0.0, MASKED_SCORE)[:, None].astype(jnp.float32)
+def segment_bias(segment_ids: jax.Array, causal: bool = False) -> jax.Array:
+    """[batch, length] segment ids -> [batch, 1, length, length] float32: 0 within a segment, far below else.
+
+    With `causal` a token sees itself and what stands before it: only for the base that CoDA adapts.
+    """
+    seen = segment_ids[:, :, None] == segment_ids[:, None, :]
+    if causal:
+        seen &= jnp.tri(segment_ids.shape[1], dtype=bool)
+    return jnp.where(seen, 0.0, MASKED_SCORE)[:, None].astype(jnp.float32)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))

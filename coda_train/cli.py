@@ -16,7 +16,7 @@ from coda_train.config import load_preset, preset_names
 from coda_train.errors import CodaTrainError, ConfigError
 
 app = typer.Typer(
-    help="Train a CoDA code model: corpus, tokenizer, then pretrain, midtrain and sft, then export.",
+    help="Train a CoDA code model: corpus, tokenizer, base (a causal model to adapt), pretrain, midtrain, sft, export.",
     epilog="Start with: coda-train data ./src --out corpus",
     no_args_is_help=True,
     add_completion=False,
@@ -218,6 +218,25 @@ def _tokenizer_of(init: Path | None) -> Path:
     if init is None:
         raise ConfigError("--tokenizer is needed: a folder made by `coda-train tokenizer`")
     return init / "tokenizer" if (init / "tokenizer").is_dir() else init
+
+
+@app.command()
+def base(
+    corpus: Corpus,
+    run: Run,
+    tokenizer: Annotated[Path | None, typer.Option(help="Tokenizer folder; taken from --init if left out.")] = None,
+    preset: Preset = "small-cpu",
+    init: Annotated[Path | None, typer.Option(help="Start from this run folder or checkpoint directory.")] = None,
+    max_minutes: Minutes = None,
+    workers: Annotated[int, typer.Option(help="Processes that make rows ahead.")] = 0,
+    print_config: PrintConfig = False,
+    overrides: Overrides = None,
+) -> None:
+    """Before the stages: a causal model to adapt, where there is no Qwen3 to start from. Every token is a target.
+
+    Example: coda-train base --preset nano --data corpus --tokenizer tokenizer --out runs/base
+    """
+    _run_stage("base", preset, corpus, tokenizer, init, run, max_minutes, workers, print_config, overrides)
 
 
 @app.command()

@@ -12,7 +12,8 @@ from typing import Any
 from coda_train.data.infilling import InfillConfig
 from coda_train.errors import ConfigError
 
-STAGES = ("pretrain", "midtrain", "sft")
+STAGES = ("base", "pretrain", "midtrain", "sft")
+"""`base` makes the causal model that the three stages of the paper adapt."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ class StageConfig:
     """One run of the loop."""
 
     batches: str = "packed"
-    """packed: whole documents, noised here; infill: rows with holes, expand and delete targets."""
+    """packed: whole documents, noised here; infill: rows with holes, expand and delete targets; causal: whole documents
+    without noise, each token predicted from those before it."""
     steps: int = 1000
     minutes: float = 0.0
     """Budget of wall-clock time; 0 is none. With optimizer.schedule_by=time it sets the schedule too."""
@@ -153,7 +155,7 @@ class StageConfig:
     checkpoints_kept: int = 2
 
     def __post_init__(self) -> None:
-        _one_of("stage.batches", self.batches, ("packed", "infill"))
+        _one_of("stage.batches", self.batches, ("packed", "infill", "causal"))
         for name in ("steps", "batch_size", "loss_chunk", "log_every", "eval_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"stage.{name} must be 1 or more, not {getattr(self, name)}")

@@ -119,12 +119,13 @@ class Coda(nnx.Module):
         if not config.tie_word_embeddings:
             self.head = _matrix(rngs, (config.vocab_size, config.hidden_size))
 
-    def __call__(self, tokens: jax.Array, segment_ids: jax.Array) -> jax.Array:
+    def __call__(self, tokens: jax.Array, segment_ids: jax.Array, causal: bool = False) -> jax.Array:
         """Hidden states after the last norm.
 
         Args:
             tokens: [batch, length] int32.
             segment_ids: [batch, length] int32; a token attends to the tokens with its own id.
+            causal: hide what comes after each token.
 
         Returns:
             [batch, length, hidden] in the compute type.
@@ -132,7 +133,7 @@ class Coda(nnx.Module):
         config = self.config
         x = self.embed[...][tokens].astype(compute_dtype(config))
         rope = rope_tables(tokens.shape[1], config.head_dim, config.rope_theta)
-        bias = segment_bias(segment_ids)
+        bias = segment_bias(segment_ids, causal)
         graph, stacked = nnx.split(self.layers)
 
         def layer(x: jax.Array, parameters: nnx.State) -> tuple[jax.Array, None]:

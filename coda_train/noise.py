@@ -1,4 +1,4 @@
-"""Masking of packed batches: noise levels and the progressive strategies S1, S2, S3 (arXiv 2510.03270, section 3).
+"""Targets of packed batches: noise levels and the progressive strategies S1, S2, S3 (arXiv 2510.03270, section 3).
 
 Pure functions of arrays and keys. Probabilities are traced, so a schedule never compiles anything anew.
 """
@@ -120,3 +120,20 @@ def corrupt(
         "weights": jnp.where(masked, 1.0 / sigma[:, None], 0.0),
         "segment_ids": segment_ids,
     }
+
+
+def next_token(batch: Batch) -> Batch:
+    """A packed batch without noise, for a causal model: every token but the first of its segment is a target.
+
+    Row i-1 predicts token i, as everywhere here: that is what a causal model does, so the diffusion stages can go on
+    from its weights (arXiv 2510.03270 adapts Qwen3 in this way).
+
+    Args:
+        batch: `tokens`, `segment_ids` [B, L] int32.
+
+    Returns:
+        `inputs`, `targets`, `segment_ids` [B, L] int32 and `weights` [B, L] float32.
+    """
+    tokens, segment_ids = batch["tokens"], batch["segment_ids"]
+    follows = jnp.pad(segment_ids[:, 1:] == segment_ids[:, :-1], ((0, 0), (1, 0)))
+    return {"inputs": tokens, "targets": tokens, "weights": follows.astype(jnp.float32), "segment_ids": segment_ids}

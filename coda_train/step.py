@@ -1,4 +1,4 @@
-"""The compiled parts of training: the train step, the evaluation step and the noise of packed batches."""
+"""The compiled parts of training: the train step, the evaluation step and the targets of packed batches."""
 
 import functools
 from collections.abc import Callable
@@ -35,12 +35,12 @@ def make_steps(config: TrainConfig, graph: nnx.GraphDef, optimizer: optax.Gradie
     """(train step, evaluation step), compiled on first use.
 
     The train step maps (state, batch, learning rate) to (state, values) and reuses the state's memory; the evaluation
-    step maps (params, batch) to values. A batch holds inputs, targets, weights and segment ids (see noise.corrupt).
+    step maps (params, batch) to values. A batch holds inputs, targets, weights and segment ids (see noise.py).
     """
 
     def loss_of(params: Any, batch: dict[str, jax.Array]) -> tuple[jax.Array, dict[str, jax.Array]]:
         model = nnx.merge(graph, params)
-        hidden = model(batch["inputs"], batch["segment_ids"])
+        hidden = model(batch["inputs"], batch["segment_ids"], causal=config.stage.batches == "causal")
         rows = shift_targets(batch["targets"], batch["weights"], hidden)
         head, chunk = model.head_weight(), config.stage.loss_chunk
         total, losses_N = weighted_cross_entropy(rows[0], head, rows[1], rows[2], chunk, matmul_dtype(config.model))
@@ -63,8 +63,15 @@ def make_steps(config: TrainConfig, graph: nnx.GraphDef, optimizer: optax.Gradie
     return train_step, eval_step
 
 
-def make_corrupt(settings: NoiseConfig, ids: TokenIds) -> Callable:
-    """The compiled noise of packed batches: (key, batch, [3] probabilities) -> batch."""
+def make_targets(batches: str, settings: NoiseConfig, ids: TokenIds) -> Callable:
+    """What turns a loaded batch into one with targets, compiled: (key, batch, [3] probabilities) -> batch.
+
+    Infilling rows come with theirs.
+    """
+    if batches == "infill":
+        return lambda key, batch, probabilities: batch
+    if batches == "causal":
+        return jax.jit(lambda key, batch, probabilities: noise.next_token(batch))
     return jax.jit(
         functools.partial(
             noise.corrupt,

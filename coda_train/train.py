@@ -1,4 +1,4 @@
-"""The loop of all three stages: pretrain, midtrain and sft differ in configuration alone."""
+"""The loop of all stages: base, pretrain, midtrain and sft differ in configuration alone."""
 
 import dataclasses
 import math
@@ -23,7 +23,7 @@ from coda_train.errors import TrainingError
 from coda_train.metrics import Metrics
 from coda_train.model import graph_of, init_params
 from coda_train.optimizer import learning_rate, make_optimizer
-from coda_train.step import TrainState, make_corrupt, make_steps, report
+from coda_train.step import TrainState, make_steps, make_targets, report
 
 
 @dataclass
@@ -136,7 +136,7 @@ def train(
     average = jax.tree.map(jnp.copy, params) if stage.ema else None
     state = TrainState(jnp.zeros((), jnp.int32), params, jax.jit(optimizer.init)(params), average)
     train_step, eval_step = make_steps(config, graph_of(config.model), optimizer)
-    corrupt = make_corrupt(config.noise, ids)
+    with_targets = make_targets(stage.batches, config.noise, ids)
 
     with Checkpoints(run, stage.checkpoints_kept) as checkpoints, _explained():
         first, elapsed_s = 0, 0.0
@@ -146,7 +146,7 @@ def train(
             first, elapsed_s = latest, float(meta["elapsed_s"])
         clock = Clock(config, time.monotonic() - elapsed_s)
         key = jax.random.key(stage.seed)
-        eval_set = _eval_set(config, held_out, corrupt) if held_out is not None else []
+        eval_set = _eval_set(config, held_out, with_targets) if held_out is not None else []
 
         def save(step: int) -> None:
             meta = {"config": dataclasses.asdict(config), "data": batches.get_state(), "elapsed_s": clock.elapsed_s()}
@@ -157,10 +157,8 @@ def train(
             metrics.say(f"{config.name}: {count:,} parameters, {'on from' if first else 'from'} step {first}")
             step, pending, window = first, None, (clock.elapsed_s(), first)
             while (progress := clock.progress(step)) < 1.0 and stop.signal is None:
-                batch = jax.device_put(next(batches))
-                if stage.batches == "packed":
-                    probabilities = np.asarray(config.noise.probabilities(progress), np.float32)
-                    batch = corrupt(jax.random.fold_in(key, step), batch, probabilities)
+                probabilities = np.asarray(config.noise.probabilities(progress), np.float32)
+                batch = with_targets(jax.random.fold_in(key, step), jax.device_put(next(batches)), probabilities)
                 rate = clock.learning_rate(step)
                 state, values = train_step(state, batch, np.float32(rate))
                 step += 1
@@ -188,13 +186,10 @@ def train(
     return step
 
 
-def _eval_set(config: TrainConfig, held_out: Batches, corrupt: Callable) -> list[dict[str, Any]]:
+def _eval_set(config: TrainConfig, held_out: Batches, with_targets: Callable) -> list[dict[str, Any]]:
     """The same held-out batches and, for packed ones, the same masks, in every evaluation of every run."""
-    batches = [next(held_out) for _ in range(config.stage.eval_batches)]
-    if config.stage.batches == "infill":
-        return batches
-    plain = np.zeros(3, np.float32)
-    return [jax.device_get(corrupt(jax.random.key(index), batch, plain)) for index, batch in enumerate(batches)]
+    plain, keys = np.zeros(3, np.float32), map(jax.random.key, range(config.stage.eval_batches))
+    return [jax.device_get(with_targets(key, next(held_out), plain)) for key in keys]
 
 
 def _evaluate(eval_step: Callable, state: TrainState, eval_set: list[dict[str, Any]]) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def trained(material, tmp_path_factory):
     call("data", *material.sources, "--out", folder / "corpus", *held_out)
     call("tokenizer", folder / "corpus", "--out", folder / "tokenizer", "--vocab-size", 512)
     common = ["--preset", "nano", "--data", folder / "corpus"]
-    call("pretrain", *common, "--tokenizer", folder / "tokenizer", "--out", folder / "pre", *FAST)
+    call("base", *common, "--tokenizer", folder / "tokenizer", "--out", folder / "base", *FAST)
+    call("pretrain", *common, "--init", folder / "base", "--out", folder / "pre", *FAST)
     call("midtrain", *common, "--init", folder / "pre", "--out", folder / "mid", *FAST)
     call("sft", *common, "--init", folder / "mid", "--out", folder / "sft", *FAST)
     call("export", folder / "sft", "--out", folder / "model")
@@ -50,30 +51,31 @@ def held_out_nll(run) -> list[float]:
     return [row["nll"] for row in rows if row["kind"] == "held_out"]
 
 
-def transformers_logits(model, ids) -> np.ndarray:
+def transformers_logits(model, ids, causal=False) -> np.ndarray:
     settings = json.loads((model / "config.json").read_text()) | {"model_type": "qwen3"}
     network = Qwen3ForCausalLM(Qwen3Config(**settings))
     missing = network.load_state_dict(load_file(model / "model.safetensors"), strict=False)
     assert (missing.missing_keys, missing.unexpected_keys) == (["lm_head.weight"], [])
     # An additive mask of zeros: attention sees both sides.
-    everything = torch.zeros(ids.shape[0], 1, ids.shape[1], ids.shape[1])
+    everything = None if causal else torch.zeros(ids.shape[0], 1, ids.shape[1], ids.shape[1])
     with torch.no_grad():
         return network(torch.from_numpy(ids), attention_mask=everything).logits.numpy()
 
 
-def jax_logits(source, ids) -> np.ndarray:
+def jax_logits(source, ids, causal=False) -> np.ndarray:
     config = load_preset("nano", "sft").model
 
     @jax.jit
     def logits(params, ids):
         model = nnx.merge(graph_of(config), params)
-        return model.logits(model(ids, jnp.ones_like(ids)))
+        return model.logits(model(ids, jnp.ones_like(ids), causal=causal))
 
     return np.asarray(logits(load_initial(source, config), ids))
 
 
-def test_the_three_stages_learn(trained):
+def test_the_stages_learn(trained):
     uniform = np.log(512)
+    assert held_out_nll(trained / "base")[-1] < uniform - 0.3
     assert held_out_nll(trained / "pre")[-1] < uniform - 0.3
     assert held_out_nll(trained / "mid")[-1] < held_out_nll(trained / "pre")[-1] + 0.2
     assert held_out_nll(trained / "sft")[-1] < held_out_nll(trained / "sft")[0]
@@ -84,6 +86,13 @@ def test_the_exported_model_is_the_trained_one(trained):
     expected = jax_logits(trained / "sft", ids)
     np.testing.assert_allclose(transformers_logits(trained / "model", ids), expected, atol=1e-4)
     np.testing.assert_allclose(jax_logits(trained / "model", ids), expected, atol=1e-6)
+
+
+def test_the_base_is_a_causal_qwen3(trained, tmp_path):
+    call("export", trained / "base", "--out", tmp_path / "base")
+    ids = np.random.default_rng(1).integers(0, 512, (2, 24))
+    expected = jax_logits(trained / "base", ids, causal=True)
+    np.testing.assert_allclose(transformers_logits(tmp_path / "base", ids, causal=True), expected, atol=1e-4)
 
 
 def test_the_checkpoint_directory_is_complete(trained):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from coda_train.config import NoiseConfig
 from coda_train.data.infilling import TokenIds
-from coda_train.noise import choose_rows, corrupt, cut_suffix, keep_prefix, mask_blocks, sample_sigma
-from coda_train.step import make_corrupt
+from coda_train.noise import choose_rows, corrupt, cut_suffix, keep_prefix, mask_blocks, next_token, sample_sigma
+from coda_train.step import make_targets
 
 IDS = TokenIds(pad=0, end=2, mask=3, expand=4, delete=5)
 ROWS, LENGTH = 16_384, 24
@@ -22,7 +22,7 @@ def runs(row: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-CORRUPT = make_corrupt(NoiseConfig(), IDS)
+CORRUPT = make_targets("packed", NoiseConfig(), IDS)
 MASK_BLOCKS = jax.jit(mask_blocks, static_argnames=("length", "largest", "edges"))
 
 
@@ -177,3 +177,17 @@ def test_schedules_compile_nothing_anew():
     for value in (0.0, 0.1, 0.9):
         counted(jax.random.key(0), packed(8, 32), np.full(3, value, np.float32))
     assert len(traces) == 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_next_token_targets_every_token_but_the_first_of_its_segment(seed):
+    rng = np.random.default_rng(seed)
+    segments = np.sort(rng.integers(1, 5, (4, 16)), axis=1).astype(np.int32)
+    tokens = rng.integers(0, 99, (4, 16)).astype(np.int32)
+    batch = {"tokens": jnp.asarray(tokens), "segment_ids": jnp.asarray(segments)}
+    out = jax.device_get(next_token(batch))
+    np.testing.assert_array_equal(out["inputs"], tokens)
+    np.testing.assert_array_equal(out["targets"], tokens)
+    for row, weights in zip(segments, out["weights"], strict=True):
+        assert weights.tolist() == [float(i > 0 and row[i - 1] == row[i]) for i in range(16)]

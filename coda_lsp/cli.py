@@ -3,10 +3,11 @@
 import gc
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import typer
 
 LOOPBACK = "127.0.0.1"
@@ -23,6 +24,8 @@ def main() -> NoReturn:
 
 def build_app() -> "typer.Typer":
     """The command line as a typer application."""
+    from pathlib import Path
+
     import typer
 
     app = typer.Typer(name="coda-lsp", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -94,7 +97,15 @@ def build_app() -> "typer.Typer":
     return app
 
 
-def _serve_stdio(log_file: Path | None) -> int:
+def _serve_stdio(log_file: "Path | None") -> int:
+    import signal
+
+    from coda_lsp.greeting import greet
+
+    # Until the event loop runs, which has handlers of its own.
+    signal.signal(signal.SIGTERM, _exit_quietly)
+    signal.signal(signal.SIGINT, _exit_quietly)
+    greeting = greet(sys.stdin.fileno(), sys.stdout.fileno())
     gc.disable()  # the imports make many objects and no garbage
     from coda_lsp.logs import set_up_logging
     from coda_lsp.transport import run_stdio
@@ -102,10 +113,16 @@ def _serve_stdio(log_file: Path | None) -> int:
     gc.freeze()
     gc.enable()
     set_up_logging(log_file)
-    return run_stdio()
+    return run_stdio(greeting)
 
 
-def _serve_tcp(host: str, port: int, log_file: Path | None) -> int:
+def _exit_quietly(number: int, _: Any) -> NoReturn:
+    import signal
+
+    sys.exit(130 if number == signal.SIGINT else 0)
+
+
+def _serve_tcp(host: str, port: int, log_file: "Path | None") -> int:
     import typer
 
     from coda_lsp.logs import set_up_logging

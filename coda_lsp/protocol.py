@@ -18,6 +18,7 @@ from pygls.exceptions import (
 )
 from pygls.protocol import LanguageServerProtocol
 
+from coda_lsp import greeting
 from coda_lsp.documents import DocumentStore, PositionError, Snapshot, UnknownDocumentError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class CodaProtocol(LanguageServerProtocol):
         super().__init__(server, converter)
         self.documents = DocumentStore()
         self.shutdown_requested = False
+        self.greeted: str | int | None = None  # the id of the `initialize` that was answered before we were there
         self.ended = threading.Event()
         # In place of pygls' own: its documents would be kept a second time, its commands run behind a generator that
         # $/cancelRequest does not reach, and its exit leaves by sys.exit before the engine could be stopped.
@@ -72,6 +74,9 @@ class CodaProtocol(LanguageServerProtocol):
             return super().structure_message(data)
         except JsonRpcException as error:
             msg_id = data.get("id")
+            if msg_id is not None and msg_id == self.greeted and greeting.is_usable(data.get("params")):
+                logger.warning("Parts of the initialize request are malformed and were left out: %s", error)
+                return super().structure_message({**data, "params": greeting.essential(data["params"])})
             usable = isinstance(msg_id, str | int) and not isinstance(msg_id, bool)
             return _Malformed(msg_id if usable else None, "method" in data and "id" in data, error)
 
@@ -97,6 +102,12 @@ class CodaProtocol(LanguageServerProtocol):
             super().handle_message(message)
         finally:
             _seen.reset(token)
+
+    def _send_response(self, msg_id: str | int, result: Any = None, error: Any = None) -> None:
+        if msg_id == self.greeted:
+            self.greeted = None
+            return
+        super()._send_response(msg_id, result, error)
 
     def refuse(self, error: JsonRpcException, msg_id: str | int | None = None) -> None:
         """Answer a message with an error; without an id where the message can't even be told to be a request."""

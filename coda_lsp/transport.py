@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pygls.io_ import run_async
 
+from coda_lsp.greeting import Greeting
 from coda_lsp.handlers import create_server
 from coda_lsp.server import CodaServer
 
@@ -27,12 +28,15 @@ _LONGEST_LINE_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
 
 
-def run_stdio() -> int:
-    """Serve the editor at standard input and output until it ends the session; returns the exit status."""
+def run_stdio(greeting: Greeting) -> int:
+    """Serve the editor at standard input and output until it ends the session; returns the exit status.
+
+    `greeting` is what was read from it, and answered, already.
+    """
     # Anything else that prints, a library in C too, must not end up between the messages.
     output = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return _run(_serve_stdio(sys.stdin.fileno(), output))
+    return _run(_serve_stdio(sys.stdin.fileno(), output, greeting))
 
 
 def run_tcp(host: str, port: int, announce: Callable[[str, int], None]) -> int:
@@ -68,8 +72,9 @@ def _run(serve: Coroutine[Any, Any, int]) -> int:
         return 130
 
 
-async def _serve_stdio(source: int, output: int) -> int:
+async def _serve_stdio(source: int, output: int, greeting: Greeting) -> int:
     reader = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
+    reader.feed_data(greeting.read)
     loop = asyncio.get_running_loop()
 
     def feed() -> None:
@@ -84,7 +89,9 @@ async def _serve_stdio(source: int, output: int) -> int:
             loop.call_soon_threadsafe(reader.feed_eof)
 
     threading.Thread(target=feed, name="coda-stdin", daemon=True).start()
-    return await _serve(create_server(may_choose_python=True), reader, _FileWriter(output))
+    server = create_server(may_choose_python=True)
+    server.protocol.greeted = greeting.answered
+    return await _serve(server, reader, _FileWriter(output))
 
 
 async def _serve_tcp(host: str, port: int, announce: Callable[[str, int], None]) -> int:

@@ -1,18 +1,11 @@
-"""Where a person would want code filled in: character spans of lines, expressions, statements and blocks in a window.
-
-The window may begin and end anywhere, so it is read with tree-sitter, whose trees survive missing ends.
-"""
+"""Where a person would want code filled in: lines, expressions, statements, blocks and bodies of a window."""
 
 import re
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-import tree_sitter_python
-from tree_sitter import Language, Node, Parser
 
-Span = tuple[int, int]
-"""Start and end of a hole in characters, end exclusive."""
+from coda_train.data.syntax import Span, Syntax, parse
 
 
 @dataclass(frozen=True)
@@ -20,9 +13,10 @@ class HolesConfig:
     """How holes are chosen.
 
     Attributes:
-        line_end, line, expression, statement, block, span, empty: relative weights of the kinds of hole: the rest of a
-            line from anywhere in it, a whole line, an argument list or right-hand side, a statement, a body, any
-            characters, nothing at all at the end of a line: where nothing is missing nothing should be suggested.
+        line_end, line, expression, statement, block, documented, span, empty: relative weights of the kinds of hole:
+            the rest of a line from anywhere in it, a whole line, an argument list or right-hand side, a statement, a
+            body, a body whose function says in words what it does, any characters, nothing at all at the end of a
+            line: where nothing is missing nothing should be suggested.
         counts: relative weights of 1, 2, … holes a window.
         max_chars: longest hole.
         max_lines: most lines in a statement or block.
@@ -35,6 +29,7 @@ class HolesConfig:
     expression: float = 0.12
     statement: float = 0.1
     block: float = 0.08
+    documented: float = 0.0
     span: float = 0.1
     empty: float = 0.04
     counts: tuple[float, ...] = (0.75, 0.17, 0.08)
@@ -43,15 +38,9 @@ class HolesConfig:
     prose: float = 0.15
 
 
-@dataclass(frozen=True)
-class _Syntax:
-    expressions: list[Span]
-    statements: list[Span]
-    blocks: list[Span]
-    prose: list[Span]
-
-
-def choose_holes(window: str, config: HolesConfig, rng: np.random.Generator, prose_end: int = 0) -> list[Span]:
+def choose_holes(
+    window: str, config: HolesConfig, rng: np.random.Generator, prose_end: int = 0, suffix: str = ".py"
+) -> list[Span]:
     """Between one and `len(config.counts)` spans of `window`, in order, with at least a character between them.
 
     Args:
@@ -59,19 +48,21 @@ def choose_holes(window: str, config: HolesConfig, rng: np.random.Generator, pro
         config: which holes.
         rng: source of randomness.
         prose_end: where the docstring ends that the window begins in, 0 if it does not begin in one.
+        suffix: of the document's file name, which tells its language.
 
     Returns: the holes; none only for a window without visible text.
     """
     lines = [match.span() for match in re.finditer(r"[^\n]*\S[^\n]*", window)]
     if not lines:
         return []
-    syntax = _syntax(window, config, prose_end)
+    syntax = parse(window, suffix, config.max_lines, prose_end)
     weights_and_kinds = (
         (config.line_end, _line_end),
         (config.line, _line),
         (config.expression, _expression),
         (config.statement, _statement),
         (config.block, _block),
+        (config.documented, _documented),
         (config.span, _span),
         (config.empty, _empty),
     )
@@ -98,40 +89,48 @@ def choose_holes(window: str, config: HolesConfig, rng: np.random.Generator, pro
     return sorted(holes)
 
 
-def _line_end(window: str, lines: list[Span], syntax: _Syntax, rng: np.random.Generator) -> Span:
+def _line_end(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
     start, end = _pick(lines, rng)
     start += _indentation(window[start:end])
     return int(rng.integers(start, end)), end
 
 
-def _line(window: str, lines: list[Span], syntax: _Syntax, rng: np.random.Generator) -> Span:
+def _line(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
     start, end = _pick(lines, rng)
     if rng.random() < 0.5:
         start += _indentation(window[start:end])
     return start, end + int(end < len(window) and rng.random() < 0.5)
 
 
-def _expression(window: str, lines: list[Span], syntax: _Syntax, rng: np.random.Generator) -> Span:
+def _expression(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
     return _pick(syntax.expressions, rng)
 
 
-def _statement(window: str, lines: list[Span], syntax: _Syntax, rng: np.random.Generator) -> Span:
+def _statement(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
     return _pick(syntax.statements, rng)
 
 
-def _block(window: str, lines: list[Span], syntax: _Syntax, rng: np.random.Generator) -> Span:
-    start, end = _pick(syntax.blocks, rng)
+def _block(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
+    return _body(window, syntax.blocks, rng)
+
+
+def _documented(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
+    return _body(window, syntax.documented, rng)
+
+
+def _body(window: str, bodies: list[Span], rng: np.random.Generator) -> Span:
+    start, end = _pick(bodies, rng)
     if rng.random() < 0.5:  # with the line end and indentation that lead to it
         start = len(window[:start].rstrip())
     return start, end
 
 
-def _span(window: str, lines: list[Span], syntax: _Syntax, rng: np.random.Generator) -> Span:
+def _span(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
     start = int(rng.integers(len(window)))
     return start, min(len(window), start + int(np.exp(rng.uniform(0, np.log(160)))))
 
 
-def _empty(window: str, lines: list[Span], syntax: _Syntax, rng: np.random.Generator) -> Span:
+def _empty(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
     _, end = _pick(lines, rng)
     return end, end
 
@@ -142,55 +141,3 @@ def _pick(spans: list[Span], rng: np.random.Generator) -> Span:
 
 def _indentation(line: str) -> int:
     return len(line) - len(line.lstrip())
-
-
-@cache
-def _parser() -> Parser:
-    return Parser(Language(tree_sitter_python.language()))
-
-
-def _syntax(window: str, config: HolesConfig, prose_end: int) -> _Syntax:
-    code = re.sub(r"[^\n]", " ", window[:prose_end]) + window[prose_end:]
-    raw = code.encode("utf-8", errors="surrogatepass")
-    if len(raw) == len(window):
-        to_char = range(len(raw) + 1)
-    else:
-        starts = (np.frombuffer(raw, np.uint8) & 0xC0) != 0x80
-        to_char = np.concatenate([[0], np.cumsum(starts)]).tolist()
-    syntax = _Syntax([], [], [], [(0, prose_end)])
-
-    def add(spans: list[Span], first: Node, last: Node) -> None:
-        span = to_char[first.start_byte], to_char[last.end_byte]
-        if first.start_byte < last.end_byte and last.end_point.row - first.start_point.row < config.max_lines:
-            spans.append(span)
-
-    pending = [_parser().parse(raw).root_node]
-    while pending:
-        node = pending.pop()
-        kind = node.type
-        if kind in ("comment", "string"):
-            statement = node.parent is not None and node.parent.type in ("expression_statement", "module", "block")
-            if kind == "comment" or statement:
-                syntax.prose.append((to_char[node.start_byte], to_char[node.end_byte]))
-            continue
-        children = node.named_children
-        if not children:
-            continue
-        if kind == "block":
-            add(syntax.blocks, children[0], children[-1])
-        if kind in ("block", "module"):
-            for child in children:
-                if child.type.endswith(("statement", "definition")):
-                    add(syntax.statements, child, child)
-        elif kind in ("argument_list", "return_statement", "list", "tuple", "dictionary", "subscript"):
-            add(syntax.expressions, children[0] if kind != "subscript" else children[-1], children[-1])
-        elif kind in ("assignment", "augmented_assignment", "named_expression", "keyword_argument"):
-            value = node.child_by_field_name("right" if "assignment" in kind else "value")
-            if value:
-                add(syntax.expressions, value, value)
-        elif kind in ("if_statement", "while_statement", "elif_clause"):
-            condition = node.child_by_field_name("condition")
-            if condition:
-                add(syntax.expressions, condition, condition)
-        pending.extend(children)
-    return syntax

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import grain
@@ -170,6 +170,7 @@ class PackedRows:
 @dataclass(frozen=True)
 class _Texts:
     texts: pa.ChunkedArray
+    paths: pa.ChunkedArray
     ends_D: np.ndarray
     """[documents] int64, running sum of the documents' bytes."""
 
@@ -212,7 +213,9 @@ class InfillRows:
         first = text.rfind("\n", 0, first) + 1
         window = text[first : first + self._window_chars]
         in_docstring = text.count('"""', 0, first) % 2 == 1
-        holes = choose_holes(window, self._config.holes, rng, window.find('"""') + 3 if in_docstring else 0)
+        suffix = PurePosixPath(self._texts.paths[document].as_py()).suffix
+        prose_end = window.find('"""') + 3 if in_docstring else 0
+        holes = choose_holes(window, self._config.holes, rng, prose_end, suffix)
         cuts = [0, *(edge for hole in holes for edge in hole), len(window)]
         pieces = [encode_text(self._tokenizer, window[a:b]) for a, b in pairwise(cuts)]
         if first + len(window) == len(text) and rng.random() < 0.5:
@@ -228,8 +231,9 @@ class InfillRows:
 
 
 def _load_texts(corpus: Path, split: str) -> _Texts:
-    texts = pa.concat_tables(pq.read_table(file, columns=["text"]) for file in split_files(corpus, split))["text"]
-    return _Texts(texts, np.cumsum(pc.call_function("binary_length", [texts]).to_numpy().astype(np.int64)))
+    table = pa.concat_tables(pq.read_table(file, columns=["text", "path"]) for file in split_files(corpus, split))
+    texts, paths = table["text"], table["path"]
+    return _Texts(texts, paths, np.cumsum(pc.call_function("binary_length", [texts]).to_numpy().astype(np.int64)))
 
 
 def _chars_per_token(tokenizer: "Tokenizer", texts: pa.ChunkedArray) -> float:

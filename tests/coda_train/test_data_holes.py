@@ -37,12 +37,34 @@ CODE = textwrap.dedent('''\
             self.size += by * 2
             return self
     ''')
-NONE = HolesConfig(line_end=0, line=0, expression=0, statement=0, block=0, span=0, empty=0, counts=(1,))
+NONE = HolesConfig(line_end=0, line=0, expression=0, statement=0, block=0, documented=0, span=0, empty=0, counts=(1,))
 
 
-def texts(config: HolesConfig, window: str = CODE, draws: int = 300, prose_end: int = 0) -> set[str]:
+SCRIPT = textwrap.dedent("""\
+    import { read } from "./files";
+
+    // Adds the numbers of a list.
+    function total(numbers, start = 0) {
+        let sum = start;
+        for (const n of numbers) sum += n;
+        return sum;
+    }
+
+    class Shop {
+        open(door) {
+            if (door.locked && this.keys[door]) {
+                return door.unlock(this.keys[door], { quietly: true });
+            }
+        }
+    }
+    """)
+
+
+def texts(
+    config: HolesConfig, window: str = CODE, draws: int = 300, prose_end: int = 0, suffix: str = ".py"
+) -> set[str]:
     """The distinct contents of holes drawn from the window."""
-    holes = [h for s in range(draws) for h in choose_holes(window, config, np.random.default_rng(s), prose_end)]
+    holes = [h for s in range(draws) for h in choose_holes(window, config, np.random.default_rng(s), prose_end, suffix)]
     return {window[start:end] for start, end in holes}
 
 
@@ -100,6 +122,27 @@ def test_blocks() -> None:
     found = texts(replace(NONE, block=1))
     inner = "self.size += by * 2\n        return self"
     assert {inner, "\n        " + inner, "return parts[0], len(parts)"} <= found
+
+
+def test_documented_bodies_come_after_the_words_that_tell_what_they_do() -> None:
+    body = CODE[CODE.index("parts = ") : CODE.index("\n\n\nclass")]
+    assert {text.lstrip() for text in texts(replace(NONE, documented=1))} == {body}
+    script = SCRIPT[SCRIPT.index("let sum") : SCRIPT.index("\n}\n\nclass")]
+    assert {text.lstrip() for text in texts(replace(NONE, documented=1), SCRIPT, suffix=".js")} == {script}
+
+
+@pytest.mark.parametrize("suffix", [".js", ".ts", ".tsx", ".mjs"])
+def test_holes_of_javascript_and_typescript(suffix: str) -> None:
+    expressions = texts(replace(NONE, expression=1), SCRIPT, suffix=suffix)
+    assert {"start", "numbers"} & expressions and "door.locked && this.keys[door]" in expressions
+    assert {"this.keys[door], { quietly: true }", "quietly: true", "true", "door"} <= expressions
+    assert {"let sum = start;", "return sum;"} <= texts(replace(NONE, statement=1), SCRIPT, suffix=suffix)
+
+
+def test_a_language_without_a_grammar_still_has_lines() -> None:
+    window = "SELECT name\nFROM people\n"
+    assert choose_holes(window, replace(NONE, expression=1), np.random.default_rng(0), suffix=".sql")
+    assert {"FROM people", "FROM people\n"} <= texts(replace(NONE, line=1), window, suffix=".sql")
 
 
 def test_spans_can_cross_lines() -> None:

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The model that ships, from nothing: sources, corpus, tokenizer, the four stages, export, card.
+#
+#   recipes/bundled/make.sh WORK [GPU-or-CPU preset] [minutes] [benchmark files to decontaminate against ...]
+#   recipes/bundled/make.sh build/model small 20 benchmarks/*.jsonl.gz       # a CUDA GPU, 50 million parameters
+#   recipes/bundled/make.sh build/model small-cpu 150                        # two CPU cores, 5 million
+#
+# Needs the environment that `make test` makes (.venv); on a GPU also `pip install 'jax[cuda13]'`. Every step that is
+# finished is skipped, and a stage that was stopped goes on, so run it again after whatever went wrong.
+set -euo pipefail
+recipe=$(cd "$(dirname "$0")" && pwd)
+work=$(mkdir -p "${1:?the working folder is missing: see the head of this file}" && cd "$1" && pwd)
+preset=${2:-small}
+minutes=${3:-20}
+benchmarks=("${@:4}")
+cd "$recipe/../.."
+python=$PWD/.venv/bin/python
+train=$PWD/.venv/bin/coda-train
+part() { "$python" -c "print($minutes * $1)"; }
+
+if [ ! -e "$work/packages.done" ]; then
+  grep -v '^#' "$recipe/packages.txt" | while read -r package; do
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: \
+      --target "$work/packages" "$package" || echo "left out: $package" >&2
+  done
+  if command -v npm >/dev/null; then
+    grep -v '^#' "$recipe/node-packages.txt" | xargs npm install --prefix "$work" --ignore-scripts --no-audit --no-fund \
+      --legacy-peer-deps --silent || echo "left out: some packages of npm" >&2
+  fi
+  mkdir -p "$work/node_modules"
+  ln -sfn "$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" "$work/interpreter"
+  touch "$work/packages.done"
+fi
+
+cp "$recipe/corpus.toml" "$work/corpus.toml"
+if [ ! -e "$work/corpus/mixture.json" ]; then
+  "$train" data --mixture "$work/corpus.toml" --out "$work/corpus" "${benchmarks[@]/#/--decontaminate=}"
+fi
+vocabulary=$("$train" pretrain --preset "$preset" --data . --out . --print-config | "$python" -c \
+  'import json, sys; print(json.load(sys.stdin)["model"]["vocab_size"])')
+if [ ! -e "$work/tokenizer/tokenizer.json" ]; then
+  "$train" tokenizer "$work/corpus" --out "$work/tokenizer" --vocab-size "$vocabulary"
+fi
+
+common=(--preset "$preset" --data "$work/corpus" --tokenizer "$work/tokenizer")
+runs=$work/runs-$preset
+"$train" base "${common[@]}" --out "$runs/base" --max-minutes "$(part .35)"
+"$train" pretrain "${common[@]}" --init "$runs/base" --out "$runs/pretrain" --max-minutes "$(part .15)"
+"$train" midtrain "${common[@]}" --init "$runs/pretrain" --out "$runs/midtrain" --max-minutes "$(part .10)"
+"$train" sft "${common[@]}" --init "$runs/midtrain" --out "$runs/sft" --max-minutes "$(part .40)" --workers "${CODA_WORKERS:-1}"
+"$train" export "$runs/sft" --out "$work/model" --dtype float32 --overwrite
+echo "$work/model: try it with  coda-lsp doctor --model $work/model"

@@ -5,8 +5,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NEOVIM_0.12 := build/neovim-0.12/usr/bin/nvim
 NEOVIM_0.10 := build/neovim-0.10/usr/bin/nvim
+HELIX := build/helix/usr/bin/hx
+EMACS := build/emacs/usr/bin/emacs-nox
+FETCH := $(BIN)/python tests/editors/fetch_debian.py
 
-.PHONY: demo test lint vscode test-editors test-neovim test-vscode clean
+.PHONY: demo test lint vscode test-editors test-configurations test-neovim test-vscode clean
 
 .venv/.base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("coda-lsp needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -34,15 +37,27 @@ vscode: .venv/.dev  ## the VS Code extension, with the server's wheel inside: ed
 	$(PIP) wheel --quiet --no-deps --wheel-dir editors/vscode/server .
 	cd editors/vscode && npm ci --no-audit --no-fund && npm run package
 
-test-editors: test-neovim test-vscode  ## both clients in the real editors
+test-editors: test-configurations test-neovim test-vscode  ## everything in editors/, in the real editors
 
 $(NEOVIM_0.12): .venv/.dev
-	$(BIN)/python tests/editors/fetch_neovim.py build/neovim-0.12 forky
+	$(FETCH) build/neovim-0.12 forky usr/bin/nvim neovim
 	touch $@
 
 $(NEOVIM_0.10): .venv/.dev
-	$(BIN)/python tests/editors/fetch_neovim.py build/neovim-0.10 trixie
+	$(FETCH) build/neovim-0.10 trixie usr/bin/nvim neovim
 	touch $@
+
+$(HELIX): .venv/.dev
+	$(FETCH) build/helix forky usr/bin/hx hx
+	touch $@
+
+$(EMACS): .venv/.dev
+	$(FETCH) build/emacs forky usr/bin/emacs-nox emacs-nox elpa-lsp-mode
+	touch $@
+
+test-configurations: $(HELIX) $(EMACS)  ## the configurations for other editors: Helix and Emacs fetched from Debian
+	CODA_TEST_HELIX=$(abspath $(HELIX)) CODA_TEST_EMACS=$(abspath $(EMACS)) \
+		$(BIN)/python -m pytest tests/editors/configurations tests/editors/vscode
 
 test-neovim: $(NEOVIM_0.12) $(NEOVIM_0.10)  ## the Neovim plugin, in a Neovim 0.12 and a 0.10 fetched from Debian
 	CODA_TEST_NEOVIM=$(abspath $(NEOVIM_0.12)):$(abspath $(NEOVIM_0.10)) $(BIN)/python -m pytest tests/editors/neovim
@@ -50,7 +65,7 @@ test-neovim: $(NEOVIM_0.12) $(NEOVIM_0.10)  ## the Neovim plugin, in a Neovim 0.
 test-vscode: vscode  ## the extension in the real VS Code, in a headless Chromium
 	tests/editors/vscode/install.sh build/editors/vscode
 	node tests/editors/vscode/run.mjs --tools build/editors/vscode --vsix editors/vscode/dist/coda-lsp.vsix \
-		--python $(BIN)/python --screenshot build/editors/vscode/ghost-text.png
+		--python $(BIN)/python --pictures build/editors/pictures
 
 clean:
 	rm -rf .venv build dist

@@ -28,5 +28,15 @@
   (interactive "r")
   (eglot-code-actions start end "refactor.rewrite.coda" t))
 
+(defun coda-fill-holes ()
+  "Fill the holes of this file jointly: bodies that are `...', TODO and the like."
+  (interactive)
+  (eglot-code-actions (point-min) (point-max) "source.coda.fillHoles" t))
+
+(defun coda-regenerate ()
+  "Write the fill at point, the last one, anew."
+  (interactive)
+  (eglot-code-actions (point) (point) "refactor.rewrite.coda.regenerate" t))
+
 (provide 'coda-eglot)
 ;;; coda-eglot.el ends here

@@ -29,5 +29,15 @@
   (interactive)
   (lsp-execute-code-action-by-kind "refactor.rewrite.coda"))
 
+(defun coda-fill-holes ()
+  "Fill the holes of this file jointly: bodies that are `...', TODO and the like."
+  (interactive)
+  (lsp-execute-code-action-by-kind "source.coda.fillHoles"))
+
+(defun coda-regenerate ()
+  "Write the fill at point, the last one, anew."
+  (interactive)
+  (lsp-execute-code-action-by-kind "refactor.rewrite.coda.regenerate"))
+
 (provide 'coda-lsp-mode)
 ;;; coda-lsp-mode.el ends here

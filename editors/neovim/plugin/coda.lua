@@ -25,6 +25,23 @@ vim.api.nvim_create_user_command(
 )
 
 vim.api.nvim_create_user_command(
+  'CodaHoles',
+  command(function(arguments)
+    local lines = arguments.range > 0 and { arguments.line1, arguments.line2 } or nil
+    require('coda.fill').holes(lines)
+  end),
+  { range = true, desc = 'Fill the holes of this file, or of a range, jointly' }
+)
+
+vim.api.nvim_create_user_command(
+  'CodaRegenerate',
+  command(function()
+    require('coda.fill').regenerate()
+  end),
+  { desc = 'Write anew what was filled last' }
+)
+
+vim.api.nvim_create_user_command(
   'CodaCancel',
   command(function()
     require('coda.fill').cancel()
@@ -38,6 +55,14 @@ vim.api.nvim_create_user_command(
     require('coda').show_status()
   end),
   { desc = 'How the server is, and why nothing was shown' }
+)
+
+vim.api.nvim_create_user_command(
+  'CodaStats',
+  command(function(arguments)
+    require('coda.stats').show(arguments.bang)
+  end),
+  { bang = true, desc = 'What was shown and accepted; with ! the counters begin anew' }
 )
 
 vim.api.nvim_create_user_command(

@@ -1,9 +1,10 @@
 /** What the user can ask for. */
 
 import * as vscode from "vscode";
-import { ExecuteCommandRequest } from "vscode-languageclient";
+import { fillHoles, fillSelection, regenerate } from "./fills";
 import { chooseInterpreter } from "./installer";
 import type { Session } from "./session";
+import { showStatistics } from "./statistics";
 import { describe, type StatusBar } from "./statusBar";
 import { runInTerminal } from "./terminal";
 
@@ -19,6 +20,11 @@ export function createCommands(
   return {
     [MENU]: () => showMenu(statusBar),
     "coda.selection.fill": () => fillSelection(session),
+    "coda.holes.fill": () => fillHoles(session),
+    "coda.fill.regenerate": () => regenerate(session),
+    "coda.suggestion.acceptWord": () => session.partialAccept.word(),
+    "coda.suggestion.acceptLine": () => session.partialAccept.line(),
+    "coda.statistics.show": () => showStatistics(session),
     "coda.suggestion.show": () => vscode.commands.executeCommand("editor.action.inlineSuggest.trigger"),
     "coda.server.restart": () => session.restart(),
     "coda.interpreter.choose": () => chooseInterpreter(),
@@ -26,35 +32,6 @@ export function createCommands(
     "coda.doctor.run": () => runDoctor(session),
     "coda.walkthrough.show": () => vscode.commands.executeCommand("workbench.action.openWalkthrough", WALKTHROUGH),
   };
-}
-
-async function fillSelection(session: Session): Promise<void> {
-  const { connection } = session;
-  const editor = vscode.window.activeTextEditor;
-  if (connection === undefined) {
-    void vscode.window.showWarningMessage("CoDA's language server does not run.");
-    return;
-  }
-  if (editor === undefined || editor.selection.isEmpty) {
-    void vscode.window.showInformationMessage("Select the code that CoDA shall write anew.");
-    return;
-  }
-  const target = {
-    uri: connection.code2ProtocolConverter.asUri(editor.document.uri),
-    version: editor.document.version,
-    range: connection.code2ProtocolConverter.asRange(editor.selection),
-  };
-  const progress = { location: vscode.ProgressLocation.Notification, title: "CoDA fills the selection", cancellable: true };
-  await vscode.window.withProgress(progress, async (_, token) => {
-    try {
-      const params = { command: "coda.fillSelection", arguments: [target] };
-      await connection.sendRequest(ExecuteCommandRequest.type, params, token);
-    } catch (error) {
-      if (!token.isCancellationRequested) {
-        void vscode.window.showWarningMessage(error instanceof Error ? error.message : String(error));
-      }
-    }
-  });
 }
 
 async function runDoctor(session: Session): Promise<void> {
@@ -93,6 +70,9 @@ async function showMenu(statusBar: StatusBar): Promise<void> {
     separator("Do"),
     command("$(sparkle) Suggest here", "coda.suggestion.show"),
     command("$(edit-sparkle) Fill the selection", "coda.selection.fill"),
+    command("$(checklist) Fill the holes in this file", "coda.holes.fill"),
+    command("$(refresh) Write the last fill anew", "coda.fill.regenerate"),
+    command("$(graph) Statistics", "coda.statistics.show"),
     separator("When something is wrong"),
     command("$(debug-restart) Restart", "coda.server.restart"),
     command("$(pulse) Doctor: why does nothing show?", "coda.doctor.run"),

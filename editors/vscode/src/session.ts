@@ -1,10 +1,11 @@
 /** The language server's process and the connection to it. */
 
 import * as vscode from "vscode";
-import { type LanguageClientOptions, State, type StaticFeature } from "vscode-languageclient";
+import { type LanguageClientOptions, type ProgressToken, State, type StaticFeature } from "vscode-languageclient";
 import { LanguageClient, type ServerOptions, TransportKind } from "vscode-languageclient/node";
 import { findInterpreter, type Interpreter, SAFE_ENVIRONMENT } from "./interpreter";
 import { offerInstall } from "./installer";
+import { PartialAccept } from "./partialAccept";
 import type { Status, StatusBar } from "./statusBar";
 
 /** Settings under `coda` that are this extension's own; the server would report them as unknown. */
@@ -20,9 +21,15 @@ const STATUS_FEATURE: StaticFeature = {
   clear() {},
 };
 
+/** The bar of `vscode.window.withProgress`. */
+type ProgressBar = vscode.Progress<{ message?: string; increment?: number }>;
+
 /** Starts the server, and starts it again when asked to; one step after the other. */
 export class Session {
   interpreter: Interpreter | undefined;
+  readonly partialAccept = new PartialAccept(this);
+  private progressBar: ProgressBar | undefined;
+  private progressToken: ProgressToken | undefined; // of the server's work that the bar shows
   private client: LanguageClient | undefined;
   private steps: Promise<void> = Promise.resolve();
 
@@ -54,6 +61,16 @@ export class Session {
         await this.begin();
       }
     });
+  }
+
+  /** Shows the server's progress in a bar of ours while the work runs: one that can be cancelled, which its own can't. */
+  async withProgress(bar: ProgressBar, work: () => Promise<void>): Promise<void> {
+    this.progressBar = bar;
+    try {
+      await work();
+    } finally {
+      this.progressBar = undefined;
+    }
   }
 
   stop(): Promise<void> {
@@ -119,6 +136,21 @@ export class Session {
       outputChannel: this.output,
       traceOutputChannel: this.output,
       middleware: {
+        provideInlineCompletionItems: async (document, position, context, token, next) => {
+          const answer = await next(document, position, context, token);
+          this.partialAccept.remember(document, Array.isArray(answer) ? answer : (answer?.items ?? []));
+          return answer;
+        },
+        handleWorkDoneProgress: (token, params, next) => {
+          if (params.kind === "begin" && this.progressBar !== undefined) {
+            this.progressToken = token;
+          }
+          if (params.kind !== "end" && token === this.progressToken) {
+            this.progressBar?.report({ message: params.message });
+          } else {
+            next(token, params);
+          }
+        },
         workspace: {
           configuration: async (params, token, next) => {
             const answer = await next(params, token);

@@ -1,5 +1,6 @@
 """Set-up, commands and health, and the whole way with the real server and model."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 
 from coda_lsp import __version__
 
+README = Path(__file__).parents[3] / "README.md"
 HELP = Path(__file__).parents[3] / "editors" / "neovim" / "doc" / "coda.txt"
+FILL = "alpha + beta * gamma"
 CODE = "def add(a, b):\n    total = qzx9\n    return total\n\n\nprint(add(1, 2))\n"
 
 
@@ -77,6 +80,47 @@ def test_fill_takes_the_selection_and_is_one_undo_step(neovim: Any, keys: str, t
     neovim.await_text(before)
 
 
+@pytest.mark.parametrize(
+    ("commands", "text", "note"),
+    [
+        (["CodaHoles"], "one\nTwo\nLAST", None),
+        (["1,2CodaHoles"], "ONE\nTWO\nLast", "1 of 2 holes were filled"),
+        (["2CodaFill", "CodaRegenerate"], "one\ntwo\nLast", None),
+    ],
+)
+def test_holes_and_regenerate(neovim: Any, commands: list[str], text: str, note: str | None) -> None:
+    neovim.scripted(text="one\nTwo\nLast\n")
+    for command in commands:
+        tick = neovim.rpc.eval("b:changedtick")
+        neovim.rpc.command(command)
+        neovim.eventually(lambda tick=tick: neovim.rpc.eval("b:changedtick") != tick)
+    neovim.await_text(text)
+    if note is None:
+        assert neovim.notes() == []
+    else:
+        neovim.eventually(lambda: any(note in each for each in neovim.notes()))
+
+
+def test_statistics(neovim: Any) -> None:
+    neovim.scripted({"after": "return ", "texts": ["a + b"]}, text="return \n")
+    neovim.type("A")
+    neovim.await_ghost("a + b")
+    neovim.type("<Tab><Esc>")
+    neovim.eventually(lambda: neovim.ask("test.accepted"))
+    neovim.rpc.command("CodaStats")
+    neovim.eventually(neovim.notes)
+    [shown] = neovim.notes()
+    for line in (
+        "40, 10 from the cache",
+        "accepted  1 (5%), and a part of 2",
+        "p50 80 ms, p95 none yet",
+        "repeats_suffix 4",
+    ):
+        assert line in shown
+    neovim.rpc.command("CodaStats!")
+    neovim.eventually(lambda: any("accepted  0 (0%)" in note for note in neovim.notes()))
+
+
 def test_a_block_is_not_filled(neovim: Any) -> None:
     neovim.scripted(text="abc\ndef\n")
     neovim.type("<C-v>jl:CodaFill<CR>")
@@ -117,21 +161,22 @@ def test_help_has_what_the_code_has(neovim: Any) -> None:
 
 
 def test_with_the_real_server(neovim: Any, real_server: dict[str, Any]) -> None:
-    """A suggestion, a fill that is one undo step, the state, the health report, and a restart: one start of a model."""
+    """A suggestion, fills that are one undo step, the state, the health report, and a restart: one start of a model."""
     neovim.setup(**real_server)
     neovim.open(CODE)
     neovim.type("jA + ")
-    ghost = neovim.eventually(neovim.ghost)  # though the model was still loaded after the last key
+    neovim.await_ghost(FILL)  # though the model was still loaded after the last key
+    neovim.type("<M-w>")
+    neovim.eventually(lambda: "total = qzx9 + alpha\n" in neovim.text)
+    neovim.await_ghost(FILL.removeprefix("alpha"))
     neovim.type("<Tab>")
-    neovim.eventually(lambda: f"total = qzx9 + {ghost}" in neovim.text)
-    neovim.type("<Esc>uu")
+    neovim.eventually(lambda: f"total = qzx9 + {FILL}\n" in neovim.text)
+    neovim.type("<Esc>uuu")
     neovim.await_text(CODE.rstrip("\n"))
 
     neovim.type("2GV:CodaFill<CR>")
-    neovim.eventually(lambda: neovim.text != CODE.rstrip("\n"))
-    filled = neovim.text
-    assert filled.startswith("def add(a, b):\n")
-    assert filled.endswith("\n    return total\n\n\nprint(add(1, 2))")
+    filled = f"def add(a, b):\n    {FILL}\n        delta\n    return total\n\n\nprint(add(1, 2))"
+    neovim.await_text(filled)
     neovim.type("u")
     neovim.await_text(CODE.rstrip("\n"))
     neovim.type("<C-r>")
@@ -151,3 +196,23 @@ def test_with_the_real_server(neovim: Any, real_server: dict[str, Any]) -> None:
         lambda: neovim.lua("return (require('coda.client').of(vim.fn.bufnr()) or {}).id") not in (None, old)
     )
     neovim.eventually(lambda: neovim.lua("return require('coda').status().state") == "ready")
+
+
+def test_the_lines_in_the_readme_do_without_the_plugin(
+    neovim: Any, real_server: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not neovim.lua("return vim.lsp.inline_completion ~= nil"):
+        pytest.skip("they are for 0.12")
+    [lines] = re.findall(r"```lua\n(vim\.lsp\.config.*?)```", README.read_text(), re.DOTALL)
+    neovim.lua("vim.env.PATH = ... .. ':' .. vim.env.PATH", str(Path(real_server["cmd"][0]).parent))
+    neovim.lua(lines)
+    neovim.lua("vim.lsp.config('coda', { init_options = ... })", real_server["settings"])
+    (neovim.folder / "edited.py").write_text(CODE)
+    neovim.rpc.command(f"edit {neovim.folder / 'edited.py'}")
+    restart = "return #vim.lsp.buf_request_sync(0, 'workspace/executeCommand', { command = 'coda.restart' }, 180000)"
+    neovim.eventually(lambda: neovim.lua("return vim.lsp.get_clients({ bufnr = 0 })[1] ~= nil"))
+    assert neovim.lua(restart) == 1, "answered once the model is loaded"
+    neovim.type("jA + ")
+    neovim.await_ghost(FILL)
+    neovim.type("<Tab>")
+    neovim.eventually(lambda: f"total = qzx9 + {FILL}\n" in neovim.text)

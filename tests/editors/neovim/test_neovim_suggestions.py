@@ -172,3 +172,21 @@ def test_a_newer_request_cancels_the_older_and_leaving_insert_mode_the_last(neov
     neovim.type("<Esc>")
     neovim.eventually(lambda: neovim.requests()[1]["cancelled"])
     assert neovim.ghost() is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("<Tab>", [{"id": "s:é + 🙂b"}]),
+        ("<M-w>", [{"id": "s:é + 🙂b", "length": 1}]),
+        ("<M-w><M-w>", [{"id": "s:é + 🙂b", "length": 1}, {"id": "s:é + 🙂b", "length": 3}]),
+        ("<M-w><M-w><M-w>", [*({"id": "s:é + 🙂b", "length": length} for length in (1, 3)), {"id": "s:é + 🙂b"}]),
+        ("<C-]>", []),
+    ],
+)
+def test_the_server_is_told_what_was_accepted(neovim: Any, keys: str, said: list[dict[str, Any]]) -> None:
+    neovim.scripted({"after": "return ", "texts": ["é + 🙂b"]}, text=CODE)
+    neovim.type("jA")
+    neovim.await_ghost("é + 🙂b")
+    neovim.type(keys)
+    neovim.eventually(lambda: neovim.ask("test.accepted") == said)

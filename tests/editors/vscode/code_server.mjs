@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -23,11 +23,13 @@ export async function startCodeServer({ tools, vsix, root, userSettings, machine
   await writeSettings(data, "Machine", machineSettings); // for a page, the server is a remote machine
   await writeFile(config, `bind-addr: 127.0.0.1:${port}\nauth: none\ncert: false\n`);
   const folders = ["--config", config, "--user-data-dir", data, "--extensions-dir", path.join(root, "extensions")];
-  await finished(spawn("node", [entry, ...folders, "--install-extension", vsix], { env, stdio: "inherit" }));
+  const log = await open(path.join(root, "code-server.log"), "a"); // it complains of much that a test does without
+  const stdio = ["ignore", log.fd, log.fd];
+  await finished(spawn("node", [entry, ...folders, "--install-extension", vsix], { env, stdio }));
 
   const quiet = ["--disable-telemetry", "--disable-update-check", "--disable-workspace-trust"];
   const options = [...folders, ...quiet, "--disable-getting-started-override"];
-  const server = spawn("node", [entry, ...options], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const server = spawn("node", [entry, ...options], { env, stdio: ["ignore", "pipe", log.fd] });
   for await (const line of createInterface(server.stdout)) {
     if (line.includes("HTTP server listening")) {
       break;
@@ -60,6 +62,7 @@ export async function startCodeServer({ tools, vsix, root, userSettings, machine
       for (const { pid } of left) {
         process.kill(pid, "SIGKILL");
       }
+      await log.close();
       return left.map((each) => each.command);
     },
   };

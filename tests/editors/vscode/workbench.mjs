@@ -4,6 +4,9 @@ import { watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
+/** Only a case that fails waits so long: on a busy machine a model may take a minute to start. */
+export const PATIENCE_MS = 180_000;
+
 const GHOST = '[class*="ghost-text"]';
 
 export class Workbench {
@@ -51,18 +54,51 @@ export class Workbench {
     await this.page.keyboard.press("End");
   }
 
-  /** Waits for a suggestion and returns the text that is shown. */
-  async ghostText() {
-    await this.page.locator(GHOST).first().waitFor();
-    const texts = await this.page.locator(GHOST).evaluateAll((elements, selector) => {
-      const leaves = elements.filter((element) => element.querySelector(selector) === null);
-      return leaves.map((element) => element.textContent);
-    }, GHOST);
-    return texts.join("").replaceAll("\u00a0", " ");
+  /** Selects the code of a line of the open file. */
+  async selectLine(line) {
+    await this.endOfLine(line);
+    await this.page.keyboard.press("Shift+Home");
+  }
+
+  /** Waits until the suggestion on the screen is this text, white space apart: a block is drawn line by line. */
+  async ghostText(wanted) {
+    const shown = ([selector, text]) => {
+      const found = [...document.querySelectorAll(selector)];
+      const leaves = found.filter((element) => element.querySelector(selector) === null);
+      const letters = leaves.map((element) => element.textContent).join("").replaceAll(/\s/g, "");
+      return text === undefined ? letters : letters === text.replaceAll(/\s/g, "");
+    };
+    try {
+      await this.page.waitForFunction(shown, [GHOST, wanted]);
+    } catch {
+      const instead = await this.page.evaluate(shown, [GHOST]);
+      throw new Error(`the suggestion ${JSON.stringify(wanted)} is not there, but ${JSON.stringify(instead)}`);
+    }
   }
 
   async noGhostText() {
     await this.page.locator(GHOST).first().waitFor({ state: "detached" });
+  }
+
+  /** Saves as soon as there is something to save, and waits until it is on the disk. */
+  async save() {
+    await this.page.locator(".tab.active.dirty").waitFor();
+    await this.settle();
+  }
+
+  /** Saves what there is to save. */
+  async settle() {
+    await this.page.keyboard.press("Control+s");
+    await this.page.locator(".tab.active.dirty").waitFor({ state: "detached" });
+  }
+
+  /** Has the open file hold this text, on the disk too, with the caret at its end. */
+  async replaceText(text) {
+    await this.page.evaluate((pasted) => navigator.clipboard.writeText(pasted), text);
+    await this.page.keyboard.press("Control+a");
+    await this.page.keyboard.press("Control+v");
+    await this.save();
+    await this.endOfLine(text.split("\n").length);
   }
 }
 

@@ -160,9 +160,12 @@ end
 ---@param cut fun(rest: string): string
 function M.accept(buf, cut)
   local state = states[buf]
-  if state.suggestion:accept(state.index, cut) then
+  local item = state.suggestion.items[state.index]
+  local whole, accepted = state.suggestion:accept(state.index, cut)
+  if whole then
     state.suggestion = nil
   end
+  lsp.tell_accepted(state.client, item, whole, accepted)
   follow(buf)
 end
 

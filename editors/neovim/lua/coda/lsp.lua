@@ -3,6 +3,7 @@ local M = {}
 
 M.INLINE_COMPLETION = 'textDocument/inlineCompletion'
 M.INVOKED, M.AUTOMATIC = 1, 2
+M.PARTIALLY_ACCEPTED = 'coda.partiallyAccepted'
 
 -- From 0.11 on these are methods; before, they are functions that know their client.
 local methods = vim.fn.has('nvim-0.11') == 1
@@ -33,6 +34,27 @@ function M.execute(client, command, arguments, on_result, buf)
     on_result(result)
   end, buf)
   return request_id
+end
+
+--- Tell the server that an item, or a piece of it, was put in place; it counts them (:CodaStats).
+---@param client vim.lsp.Client
+---@param item table an inline completion item; its command names the suggestion
+---@param whole boolean
+---@param accepted integer characters of it that are in the buffer now
+function M.tell_accepted(client, item, whole, accepted)
+  local command = item.command
+  if not command then
+    return
+  end
+  local function ignore() end
+  if whole then
+    M.execute(client, command.command, command.arguments or {}, ignore, 0)
+    return
+  end
+  local suggestion = (command.arguments or {})[1]
+  if type(suggestion) == 'table' and suggestion.id then
+    M.execute(client, M.PARTIALLY_ACCEPTED, { { id = suggestion.id, length = accepted } }, ignore, 0)
+  end
 end
 
 --- The parameters of a request for suggestions at the cursor of the current window.

@@ -135,12 +135,25 @@ local function abort(buf)
   end
 end
 
+--- Have Neovim ask where insert mode began before the server was there: it asks by itself only after another key.
+local function ask_if_inserting(buf)
+  local inserting = api.nvim_get_current_buf() == buf and api.nvim_get_mode().mode:find('^i')
+  if inserting and states[buf] and not states[buf].present then
+    local theirs = ('nvim.lsp.inline_completion:%d'):format(buf)
+    pcall(api.nvim_exec_autocmds, 'InsertEnter', { group = theirs, buffer = buf, modeline = false })
+  end
+end
+
 ---@param client vim.lsp.Client
 ---@param buf integer
 function M.attach(client, buf)
   states[buf] = { client = client, invoke = false }
   watch(client)
   vim.lsp.inline_completion.enable(true, { bufnr = buf })
+  -- Neovim gets ready after this, in a scheduled function of its own.
+  vim.schedule(vim.schedule_wrap(function()
+    ask_if_inserting(buf)
+  end))
 end
 
 ---@param buf integer
@@ -164,11 +177,14 @@ function M.accept(buf, cut)
   if not index or not suggestion then
     return
   end
+  local item = suggestion.items[index]
   abort(buf)
-  if not suggestion:accept(index, cut) then
+  local whole, accepted = suggestion:accept(index, cut)
+  if not whole then
     table.insert(suggestion.items, 1, table.remove(suggestion.items, index))
     state.present(nil, { items = suggestion.items }, { client_id = state.client.id })
   end
+  lsp.tell_accepted(state.client, item, whole, accepted)
 end
 
 --- Show another candidate; where there is but one, ask for more.

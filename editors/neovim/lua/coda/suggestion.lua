@@ -136,10 +136,11 @@ end
 ---@param index integer
 ---@param cut fun(rest: string): string
 ---@return boolean whole nothing of the item is left
+---@return integer accepted characters of the item that are in the buffer now
 function Suggestion:accept(index, cut)
   local rest = self:rest(index)
   if not rest then
-    return true
+    return true, 0
   end
   local row, col, win = cursor_of(self.buf)
   local _, _, end_row, end_col = self:span()
@@ -152,7 +153,8 @@ function Suggestion:accept(index, cut)
   vim.go.undolevels = vim.go.undolevels -- ends the undo step of what was typed before
   api.nvim_buf_set_text(self.buf, row, col, end_row, end_col, lines)
   api.nvim_win_set_cursor(win, { row + #lines, (#lines == 1 and col or 0) + #lines[#lines] })
-  return whole
+  local text = self.items[index].insertText
+  return whole, vim.fn.strchars(text:sub(1, #text - #rest + #piece))
 end
 
 return Suggestion

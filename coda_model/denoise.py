@@ -1,12 +1,12 @@
 """One denoising step for all drafts of a request: a batched forward, draws at the masks, commits and edits."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from coda_model.draft import Assembled, Draft, OpenHole, Site
+from coda_model.forward import Steps
 from coda_model.request import InfillOptions
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
@@ -15,38 +15,12 @@ from coda_model.unmask import Samples, adaptive_commits, choose_positions, even_
 # Rows whose logits are held at one time: 256 rows of a vocabulary of 151,936 are 156 MB in fp32.
 _LOGIT_ROWS = 256
 
-Forward = Callable[[Sequence[Draft], Sequence[Assembled]], list[Tensor]]
-"""Last hidden states [sites, D] of each draft, given the drafts and what they assemble to."""
-
-
-@torch.inference_mode()
-def forward_rows(
-    model: CodaTransformer, sequences: Sequence[Sequence[int]], rows: Sequence[Sequence[int]]
-) -> list[Tensor]:
-    """Last hidden states [rows of the sequence, D] for each sequence of ids, from one forward of the padded batch."""
-    device = model.model.embed_tokens.weight.device
-    longest = max(len(ids) for ids in sequences)
-    pad = model.config.pad_token_id
-    ids_BxL = torch.tensor([[*ids, *[pad] * (longest - len(ids))] for ids in sequences], device=device)
-    mask_BxL = None
-    if any(len(ids) < longest for ids in sequences):
-        lengths_B = torch.tensor([len(ids) for ids in sequences], device=device)
-        mask_BxL = torch.arange(longest, device=device) < lengths_B[:, None]
-    hidden_BxLxD = model.hidden_states(ids_BxL, attention_mask_BxL=mask_BxL)
-    return [
-        hidden_LxD[torch.tensor(picked, dtype=torch.int64, device=device)]
-        for hidden_LxD, picked in zip(hidden_BxLxD, rows, strict=True)
-    ]
-
-
-def exact_forward(model: CodaTransformer, drafts: Sequence[Draft], assembled: Sequence[Assembled]) -> list[Tensor]:
-    """A Forward (with the model bound) that computes the whole sequences at every step."""
-    del drafts
-    return forward_rows(model, [ids for ids, _ in assembled], [[site.row for site in sites] for _, sites in assembled])
+Forward = Callable[[Sequence[Draft], Sequence[Assembled]], Steps[list[Tensor]]]
+"""Asks for the last hidden states [sites, D] of each draft, given the drafts and what they assemble to."""
 
 
 class Denoiser:
-    """The steps of one request. `forward` computes them, whole sequences each time where it is None.
+    """The steps of one request; `forward` says what each computes.
 
     Tokens that may never stand in a fill are forbidden at every draw.
     """
@@ -57,21 +31,20 @@ class Denoiser:
         tokenizer: CodeTokenizer,
         options: InfillOptions,
         allow_carriage_return: bool,
-        forward: Forward | None = None,
+        forward: Forward,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.options = options
-        self._forward = forward or partial(exact_forward, model)
+        self._forward = forward
         self._never_V = tokenizer.is_special | tokenizer.is_unwritable
         if not allow_carriage_return:
             self._never_V = self._never_V | tokenizer.has_carriage_return
 
-    @torch.inference_mode()
-    def first_step_confidence(self, drafts: Sequence[Draft]) -> list[list[float]]:
+    def first_step_confidence(self, drafts: Sequence[Draft]) -> Steps[list[list[float]]]:
         """For each draft and hole the mean of the likeliest tokens' probabilities at its masks, from one forward."""
         assembled = [draft.assemble(self.model.config.mask_token_id) for draft in drafts]
-        hidden = self._forward(drafts, assembled)
+        hidden = yield from self._forward(drafts, assembled)
         means = []
         for draft, (_, sites), hidden_NxD in zip(drafts, assembled, hidden, strict=True):
             best_N = torch.cat(
@@ -86,15 +59,14 @@ class Denoiser:
             means.append([sum(values) / len(values) for values in by_hole])
         return means
 
-    @torch.inference_mode()
-    def step(self, drafts: Sequence[Draft], steps_left: int | None) -> None:
+    def step(self, drafts: Sequence[Draft], steps_left: int | None) -> Steps[None]:
         """Advance every draft that has masks by one step; with steps_left 1 all of them are complete afterwards.
 
         steps_left None commits one token a step, or with an adaptive algorithm as many as are sure.
         """
         drafts = [draft for draft in drafts if draft.masked]
         assembled = [draft.assemble(self.model.config.mask_token_id) for draft in drafts]
-        hidden = self._forward(drafts, assembled)
+        hidden = yield from self._forward(drafts, assembled)
         last = steps_left is not None and steps_left <= 1
         for draft, (_, sites), hidden_NxD in zip(drafts, assembled, hidden, strict=True):
             samples = self._sample(draft, sites, hidden_NxD, may_expand=not last)

@@ -1,6 +1,7 @@
-"""The scheduler: one worker thread owns the model and advances the active requests one denoising step each in turn.
+"""The scheduler: one worker thread owns the model and advances the active requests one denoising step at a time.
 
-A long request therefore never blocks a short one, and a cancelled request costs at most the step that is under way.
+The requests whose steps are of the same size share a forward; the others take turns. A long request therefore never
+blocks a short one, and a cancelled request costs at most the step that is under way.
 """
 
 import itertools
@@ -8,12 +9,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args
 
-from coda_model.engine_request import Failed, Finished, Request, Started
+from coda_model.engine_request import Event, Failed, Finished, Request, Started
 from coda_model.errors import CodaError
 from coda_model.request import InfillOptions, InfillResult, Priority, Progress, Segment
 
@@ -27,9 +28,14 @@ class EngineBusyError(CodaError):
 
 
 class SteppingModel(Protocol):
-    """What the engine needs of a model; `coda_model.infill.Infiller` is the one it runs."""
+    """What the engine needs of a model; `coda_model.infill.Infiller` is the one it runs.
 
-    def run(self, segments: Sequence[Segment], options: InfillOptions) -> Iterator[Progress | InfillResult]: ...
+    A plan yields the work of each forward and is sent its answer, yields its progress, and at last its result.
+    """
+
+    def plan(self, segments: Sequence[Segment], options: InfillOptions) -> Generator[Any, Any, None]: ...
+
+    def compute(self, works: Sequence[Any]) -> Sequence[Any]: ...
 
     def info(self) -> dict[str, Any]: ...
 
@@ -125,52 +131,78 @@ class Engine:
             self.stop()
         else:
             self.loaded.set_result((time.perf_counter() - started_s) * 1000)
-            while (turn := self._next_turn()) is not None:
-                lane, request = turn
-                if self._advance(model, request):
-                    lane.active.append(request)
+            while (lane := self._next_lane()) is not None:
+                self._begin(model, lane)
+                if lane.active:
+                    bucket = lane.active[0].work.bucket
+                    self._step(model, lane, [request for request in lane.active if request.work.bucket == bucket])
         self._fail_all()
 
-    def _next_turn(self) -> tuple[_Lane, Request] | None:
-        """Wait for a request that can advance and take it out of its lane; None where the engine stops."""
+    def _next_lane(self) -> _Lane | None:
+        """Wait for a lane with requests that can advance; None where the engine stops."""
         with self._changed:
             while not self._stopping:
                 for lane in self._lanes.values():
-                    for request in lane.active:
-                        if request.cancelled:
-                            lane.active.remove(request)
-                            return lane, request
+                    for request in [request for request in lane.active if request.cancelled]:
+                        self._end(lane, request, Failed("The request was cancelled."))
                 for lane in self._lanes.values():
                     while lane.queued and len(lane.active) < self._max_active:
                         lane.active.append(lane.queued.popleft())
                     if lane.active:
-                        return lane, lane.active.popleft()
+                        return lane
                 self._changed.wait()
             return None
 
-    def _advance(self, model: SteppingModel, request: Request) -> bool:
-        """Compute one step of a request and report it; False where the request has ended."""
+    def _begin(self, model: SteppingModel, lane: _Lane) -> None:
+        """Start the lane's new requests, up to the first forward that each needs."""
+        for request in [request for request in lane.active if request.plan is None]:
+            request.queue_ms = request.age_ms()
+            request.emit(Started(request.queue_ms))
+            try:
+                request.plan = model.plan(request.segments, _less_waited(request.options, request.queue_ms))
+            except Exception as error:
+                self._end(lane, request, _failed(error, request))
+            else:
+                self._advance(lane, request, None)
+
+    def _step(self, model: SteppingModel, lane: _Lane, batch: Sequence[Request]) -> None:
+        """Compute one forward for these requests, which then stand behind the others."""
         try:
-            if request.cancelled:
-                raise CodaError("The request was cancelled.")
-            if request.steps is None:
-                request.queue_ms = request.age_ms()
-                request.emit(Started(request.queue_ms))
-                request.steps = model.run(request.segments, _less_waited(request.options, request.queue_ms))
-            item = next(request.steps)
+            answers = model.compute([request.work for request in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                self._end(lane, batch[0], _failed(error, batch[0]))
+                return
+            for request in batch:  # not all of them are to blame
+                self._step(model, lane, [request])
+            return
+        for request, answer in zip(batch, answers, strict=True):
+            lane.active.remove(request)
+            lane.active.append(request)
+            self._advance(lane, request, answer)
+
+    def _advance(self, lane: _Lane, request: Request, answer: Any) -> None:
+        """Bring a request to its next forward, or to its end."""
+        assert request.plan is not None, "the request has begun"
+        try:
+            item = request.plan.send(answer)
             while isinstance(item, Progress):
                 self.steps_total += 1
                 request.emit(item)
-                if item.masked:
-                    return True
-                item = next(request.steps)  # all is committed: the result costs no step, so it need not wait a turn
+                item = next(request.plan)
         except Exception as error:
-            _close(request)
-            request.emit(Failed(_sentence(error, f"Request {request.id} failed")))
-            return False
+            self._end(lane, request, _failed(error, request))
+        else:
+            if isinstance(item, InfillResult):
+                self._end(lane, request, Finished(item, request.queue_ms, request.age_ms()))
+            else:
+                request.work = item
+
+    def _end(self, lane: _Lane, request: Request, event: Event) -> None:
+        """Take a request out of its lane, free what it holds now and not with the last reference, and report."""
+        lane.active.remove(request)
         _close(request)
-        request.emit(Finished(item, request.queue_ms, request.age_ms()))
-        return False
+        request.emit(event)
 
     def _fail_all(self) -> None:
         with self._changed:
@@ -190,14 +222,16 @@ def _less_waited(options: InfillOptions, queue_ms: float) -> InfillOptions:
 
 
 def _close(request: Request) -> None:
-    """Close the request's generator, so that what it holds is freed now and not with the last reference."""
-    close = getattr(request.steps, "close", None)
-    request.steps = None
-    if close is not None:
+    plan, request.plan, request.work = request.plan, None, None
+    if plan is not None:
         try:
-            close()
+            plan.close()
         except Exception:
             logger.exception("Request %d failed while it was closed", request.id)
+
+
+def _failed(error: Exception, request: Request) -> Failed:
+    return Failed(_sentence(error, f"Request {request.id} failed"))
 
 
 def _sentence(error: Exception, what: str) -> str:

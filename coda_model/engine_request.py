@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from coda_model.request import InfillOptions, InfillResult, Progress, Segment
 
@@ -47,7 +48,8 @@ class Request:
         self.cancelled = False
         self.submitted_s = time.perf_counter()
         self.queue_ms = 0.0
-        self.steps: Iterator[Progress | InfillResult] | None = None
+        self.plan: Generator[Any, Any, None] | None = None
+        self.work: Any = None  # the forward it waits for
         self._discard = discard
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()

@@ -2,16 +2,18 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from coda_model.checkpoint import read_config, read_weights
 from coda_model.context import cut_context, fit_holes, split_segments
 from coda_model.denoise import Denoiser
 from coda_model.draft import MASK, Draft, OpenHole
+from coda_model.forward import Work, compute
 from coda_model.length import best_lengths, first_guess, length_grid, unbalanced_brackets
 from coda_model.locate import checkpoint_name, locate_checkpoint
 from coda_model.placement import resolve_device, resolve_dtype
@@ -28,6 +30,10 @@ __all__ = ["Candidate", "Hole", "InfillOptions", "InfillResult", "Infiller", "Pr
 _ALTERNATIVE_TEMPERATURE = 0.7
 # Characters of a hint that are tokenised, for each token its hole may hold.
 _HINT_CHARACTERS = 16
+
+
+Plan = Generator[Work | Progress | InfillResult, Any, None]
+"""A request under way: asks for forwards, reports its progress, ends with its result."""
 
 
 class Infiller:
@@ -67,6 +73,20 @@ class Infiller:
         arguments, unless documents are kept. Raises InputError where there is no hole or the holes do not fit into the
         model's positions.
         """
+        return self._drive(self.plan(segments, options))
+
+    def _drive(self, plan: Plan) -> Iterator[Progress | InfillResult]:
+        for item in plan:
+            while isinstance(item, Work):
+                item = plan.send(*self.compute([item]))
+            yield item
+
+    def compute(self, works: Sequence[Work]) -> list[list[Tensor]]:
+        """What the plans of one or several requests wait for, from one forward of the model."""
+        return compute(self.model, works)
+
+    def plan(self, segments: Sequence[Segment], options: InfillOptions) -> Plan:
+        """As `run`, but each forward is asked for: a Work, to be sent its hidden states, comes before each Progress."""
         started = time.perf_counter()
         texts, holes = split_segments(segments)
         positions = self.model.config.max_position_embeddings
@@ -97,9 +117,8 @@ class Infiller:
             "length": "expand-delete" if config.finds_length else "grid",
         }
 
-    def _run(
-        self, texts: list[str], holes: list[Hole], options: InfillOptions, budget: int, started: float
-    ) -> Iterator[Progress | InfillResult]:
+    @torch.inference_mode()
+    def _run(self, texts: list[str], holes: list[Hole], options: InfillOptions, budget: int, started: float) -> Plan:
         snippets = encode_snippets(options.snippets, min(options.snippet_tokens, budget), self.tokenizer)
         document = cut_context(texts, budget - len(snippets), self.tokenizer)
         context = [snippets + document[0], *document[1:]]
@@ -107,7 +126,7 @@ class Infiller:
         tokenized = time.perf_counter()
         known = None if options.refresh == 1 else self._documents.find([snippets, *document])
         keep = partial(self._documents.keep, [snippets, *document], known)
-        windowed = None if options.refresh == 1 else WindowedForward(self.model, context, options.refresh, known, keep)
+        windowed = WindowedForward(self.model, context, options.refresh, known, keep)
         denoiser = Denoiser(self.model, self.tokenizer, options, any("\r" in text for text in texts), windowed)
         policy = self._length_policy(holes)
         step, model_s = 0, 0.0
@@ -115,12 +134,12 @@ class Infiller:
             before = time.perf_counter()
             grids = [length_grid(hole, hint) for hole, hint in zip(holes, hints, strict=True)]
             grid = self._grid(context, holes, grids)
-            if windowed is not None:
-                windowed.read_context(grid[0], grid[0].assemble(self.model.config.mask_token_id))
+            if options.refresh != 1:
+                yield from windowed.read_context(grid[0], grid[0].assemble(self.model.config.mask_token_id))
                 model_s, step = time.perf_counter() - before, 1
                 yield _progress(grid, step, options)
                 before = time.perf_counter()
-            means = denoiser.first_step_confidence(grid)
+            means = yield from denoiser.first_step_confidence(grid)
             lengths = [
                 best_lengths(lengths, [means[i][hole] for i in range(len(lengths))], count=2)
                 for hole, lengths in enumerate(grids)
@@ -137,7 +156,7 @@ class Infiller:
             step_s = model_s / step if step else 0.0
             if options.deadline_ms is not None and (before - started + 2 * step_s) * 1e3 >= options.deadline_ms:
                 steps_left = 1  # there is no time for a step after this one
-            denoiser.step(drafts, steps_left)
+            yield from denoiser.step(drafts, steps_left)
             model_s, step = model_s + time.perf_counter() - before, step + 1
             yield _progress(drafts, step, options)
         candidates = self._rank(drafts, options.candidates)

@@ -14,19 +14,22 @@ from torch.nn import functional as F
 from coda_model.config import ModelConfig
 
 
-class Join(Protocol):
-    """Hands a layer all keys and values that its rows attend to, [B, S, G, K] each, given those of the rows.
+class Attend(Protocol):
+    """Mixes for each row the values of all tokens it attends to: queries [B, L, H, K], and [B, L, H, K] the result.
 
-    The keys come as they are before the rotation and as they are after it.
+    `raw` are the rows' own keys before the rotation, `keys` those after it, `values` theirs too, each [B, L, G, K].
     """
 
-    def __call__(self, raw: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]: ...
+    def __call__(self, layer: int, queries: Tensor, raw: Tensor, keys: Tensor, values: Tensor) -> Tensor: ...
 
 
-class Remembers(Protocol):
-    """Keys and values of tokens that are not among a forward's rows; `coda_model.kv_cache.Memory` is one."""
-
-    def join(self, layer: int, raw: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]: ...
+def attend_within(
+    layer: int, queries: Tensor, raw: Tensor, keys: Tensor, values: Tensor, *, mask_Bx1x1xL: Tensor | None
+) -> Tensor:
+    """An Attend (with the mask bound) by which the rows attend to each other."""
+    del layer, raw
+    q, k, v = queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask_Bx1x1xL, enable_gqa=True).transpose(1, 2)
 
 
 class RMSNorm(nn.Module):
@@ -74,18 +77,12 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
         self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
 
-    def forward(
-        self, x_BxLxD: Tensor, table: tuple[Tensor, Tensor], mask_Bx1x1xS: Tensor | None, join: Join | None = None
-    ) -> Tensor:
+    def forward(self, x_BxLxD: Tensor, table: tuple[Tensor, Tensor], layer: int, attend: Attend) -> Tensor:
         heads = (*x_BxLxD.shape[:2], -1, self.head_dim)
         q = rotate(self.q_norm(self.q_proj(x_BxLxD).view(heads)), table)
         raw = self.k_norm(self.k_proj(x_BxLxD).view(heads))
-        k, v = rotate(raw, table), self.v_proj(x_BxLxD).view(heads)
-        if join is not None:
-            k, v = join(raw, k, v)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_Bx1x1xS, enable_gqa=True)
-        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+        v = self.v_proj(x_BxLxD).view(heads)
+        return self.o_proj(attend(layer, q, raw, rotate(raw, table), v).flatten(2))
 
 
 class FeedForward(nn.Module):
@@ -109,10 +106,8 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(
-        self, x_BxLxD: Tensor, table: tuple[Tensor, Tensor], mask_Bx1x1xS: Tensor | None, join: Join | None = None
-    ) -> Tensor:
-        x_BxLxD = x_BxLxD + self.self_attn(self.input_layernorm(x_BxLxD), table, mask_Bx1x1xS, join)
+    def forward(self, x_BxLxD: Tensor, table: tuple[Tensor, Tensor], layer: int, attend: Attend) -> Tensor:
+        x_BxLxD = x_BxLxD + self.self_attn(self.input_layernorm(x_BxLxD), table, layer, attend)
         return x_BxLxD + self.mlp(self.post_attention_layernorm(x_BxLxD))
 
 
@@ -130,17 +125,18 @@ class Backbone(nn.Module):
         self,
         ids_BxL: Tensor,
         positions_BxL: Tensor | None,
-        attention_mask_BxS: Tensor | None,
-        memory: Remembers | None = None,
+        attention_mask_BxL: Tensor | None,
+        attend: Attend | None = None,
     ) -> Tensor:
         if positions_BxL is None:
             positions_BxL = torch.arange(ids_BxL.shape[1], device=ids_BxL.device)[None]
+        if attend is None:
+            mask = None if attention_mask_BxL is None else attention_mask_BxL[:, None, None].bool()
+            attend = partial(attend_within, mask_Bx1x1xL=mask)
         table = rope_table(positions_BxL, self.config.head_dim, self.config.rope_theta)
-        mask_Bx1x1xS = None if attention_mask_BxS is None else attention_mask_BxS[:, None, None].bool()
         x_BxLxD = self.embed_tokens(ids_BxL)
         for index, layer in enumerate(self.layers):
-            join = None if memory is None else partial(memory.join, index)
-            x_BxLxD = layer(x_BxLxD, table, mask_Bx1x1xS, join)
+            x_BxLxD = layer(x_BxLxD, table, index, attend)
         return self.norm(x_BxLxD)
 
 
@@ -163,15 +159,15 @@ class CodaTransformer(nn.Module):
         ids_BxL: Tensor,
         positions_BxL: Tensor | None = None,
         attention_mask_BxL: Tensor | None = None,
-        memory: Remembers | None = None,
+        attend: Attend | None = None,
     ) -> Tensor:
         """Normalised last hidden states [B, L, D].
 
         ids_BxL: int64. positions_BxL: int64, 0..L-1 when None. attention_mask_BxL: bool, True for real tokens; every
-        row needs one True, and no row attends to another token than these. With a memory the L rows attend to its
-        tokens too, and the mask is [B, S] over all keys the memory joins.
+        row needs one True, and no row attends to another token than these. `attend` says instead what the rows attend
+        to, where that is not each other.
         """
-        return self.model(ids_BxL, positions_BxL, attention_mask_BxL, memory)
+        return self.model(ids_BxL, positions_BxL, attention_mask_BxL, attend)
 
     def logits(self, rows_NxD: Tensor) -> Tensor:
         """Logits [N, V] fp32 of hidden states picked out of `hidden_states`; leading axes may be several."""

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 # The models here are so small that a second thread only waits: for this process and those the tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from coda_model.checkpoint import save_checkpoint
 from coda_model.config import ModelConfig
+from coda_model.forward import Steps, compute
 from coda_model.transformer import CodaTransformer
 
 torch.set_num_threads(1)
@@ -70,6 +72,20 @@ def random_model(config: ModelConfig, seed: int = 0, spread: float = 0.2) -> Cod
         noise = torch.randn(parameter.shape, generator=generator) * spread
         parameter.copy_(noise if parameter.dim() > 1 else 1 + noise)
     return model
+
+
+_T = TypeVar("_T")
+
+
+def drive(model: CodaTransformer, steps: Steps[_T]) -> _T:
+    """Compute the forwards that the steps ask for."""
+    answer = None
+    while True:
+        try:
+            work = steps.send(answer)  # type: ignore[arg-type]
+        except StopIteration as end:
+            return end.value
+        (answer,) = compute(model, [work])
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Denoising steps with a model that knows the answer, so that growing, shrinking and committing can be checked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,43 +9,48 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from coda_model.config import ModelConfig
-from coda_model.denoise import Denoiser, forward_rows, trailing_deletes
+from coda_model.denoise import Denoiser, trailing_deletes
 from coda_model.draft import MASK, Draft, OpenHole
+from coda_model.forward import Rows, Work
 from coda_model.infill import Infiller
 from coda_model.request import Hole, InfillOptions
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
+from coda_model.windowed import WindowedForward
+
+from .conftest import drive
 
 PREFIX, SUFFIX = [10, 11, 12], [13, 14]
 
 
-class Oracle(nn.Module):
-    """Row i - 1 says what token i of the sequence should be: `answer(ids)` gives the id wanted at each position."""
+class Oracle(Infiller):
+    """Row i - 1 says what token i of the sequence should be: `answer(ids)` gives the id wanted at each position.
 
-    def __init__(self, config: ModelConfig, answer: Callable[[list[int]], list[int]]) -> None:
-        super().__init__()
-        self.config = config
+    It is asked for exact steps, in which the rows are whole sequences.
+    """
+
+    def __init__(self, config: ModelConfig, coder: CodeTokenizer, answer: Callable[[list[int]], list[int]]) -> None:
+        model = CodaTransformer(config)
+        model.logits = lambda rows_NxD: rows_NxD.clone()  # type: ignore[method-assign]
+        super().__init__(model, coder, "oracle", "")
         self.answer = answer
-        self.model = nn.Module()
-        self.model.embed_tokens = nn.Embedding(1, 1)
         self.forwards = 0
 
-    def hidden_states(self, ids_BxL: Tensor, attention_mask_BxL: Tensor | None = None) -> Tensor:
+    def compute(self, works: Sequence[Work]) -> list[list[Tensor]]:
         self.forwards += 1
-        hidden = torch.zeros(*ids_BxL.shape, self.config.vocab_size)
-        for row, ids in enumerate(ids_BxL.tolist()):
-            length = len(ids) if attention_mask_BxL is None else int(attention_mask_BxL[row].sum())
-            hidden[row, :, 60] = 1.0  # what is drawn where the wanted token is forbidden
-            for position, wanted in enumerate(self.answer(ids[:length])):
-                # The further right, the less sure, so that the order of commits is known.
-                hidden[row, max(position - 1, 0), wanted] = 12.0 - position / length
-        return hidden
+        return [[self._hidden(rows) for rows in work.rows] for work in works]
 
-    def logits(self, rows_NxD: Tensor) -> Tensor:
-        return rows_NxD.clone()
+    def _hidden(self, rows: Rows) -> Tensor:
+        ids = [token for _, token in sorted(zip(rows.positions, rows.ids, strict=True))]
+        hidden = torch.zeros(len(ids), self.model.config.vocab_size)
+        hidden[:, 60] = 1.0  # what is drawn where the wanted token is forbidden
+        for position, wanted in enumerate(self.answer(ids)):
+            # The further right, the less sure, so that the order of commits is known.
+            hidden[max(position - 1, 0), wanted] = 12.0 - position / len(ids)
+        return hidden[[rows.positions[row] for row in rows.wanted]]
 
 
 def knows(middle: list[int], config: ModelConfig) -> Callable[[list[int]], list[int]]:
@@ -84,9 +89,8 @@ PLAIN = st.integers(30, 99)  # ids of printable characters
 def test_the_length_is_found_from_any_first_guess(
     tiny_config: ModelConfig, coder: CodeTokenizer, middle: list[int], guess: int, single_line: bool
 ) -> None:
-    oracle = Oracle(tiny_config, knows(middle, tiny_config))
-    infiller = Infiller(oracle, coder, "oracle", "")  # type: ignore[arg-type]
-    result = infiller.fill(["P", Hole(hint="x" * guess, single_line=single_line, max_tokens=50), "S"], refresh=1)
+    oracle = Oracle(tiny_config, coder, knows(middle, tiny_config))
+    result = oracle.fill(["P", Hole(hint="x" * guess, single_line=single_line, max_tokens=50), "S"], refresh=1)
     assert result.candidates[0].fills == (coder.decode(middle),)
     assert result.length_policy == "expand-delete"
     assert result.steps == oracle.forwards
@@ -95,16 +99,16 @@ def test_the_length_is_found_from_any_first_guess(
 
 
 def test_growth_ends_at_max_tokens(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
-    oracle = Oracle(tiny_config, knows(list(range(40, 80)), tiny_config))
-    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(hint="x", max_tokens=7), "S"], refresh=1)  # type: ignore[arg-type]
+    oracle = Oracle(tiny_config, coder, knows(list(range(40, 80)), tiny_config))
+    result = oracle.fill(["P", Hole(hint="x", max_tokens=7), "S"], refresh=1)
     assert len(result.candidates[0].token_confidences[0]) == 7
 
 
 @pytest.mark.parametrize("wanted", ["expand", "delete", "mask", "eos"])
 def test_a_model_that_only_edits_comes_to_an_end(tiny_config: ModelConfig, coder: CodeTokenizer, wanted: str) -> None:
     token = getattr(tiny_config, f"{wanted}_token_id")
-    oracle = Oracle(tiny_config, lambda ids: [token] * len(ids))
-    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(max_tokens=9, single_line=True), "S"], refresh=1)  # type: ignore[arg-type]
+    oracle = Oracle(tiny_config, coder, lambda ids: [token] * len(ids))
+    result = oracle.fill(["P", Hole(max_tokens=9, single_line=True), "S"], refresh=1)
     (fill,), probabilities = result.candidates[0].fills, result.candidates[0].token_confidences[0]
     assert len(probabilities) == (0 if wanted == "delete" else 9)
     assert not any(special in fill for special in ("<|", "\ufffd", "\n"))
@@ -115,9 +119,8 @@ def test_a_model_that_only_edits_comes_to_an_end(tiny_config: ModelConfig, coder
 @pytest.mark.parametrize("steps", [1, 2, 5, 11, 12, 40])
 def test_steps_are_kept(tiny_config: ModelConfig, coder: CodeTokenizer, steps: int) -> None:
     middle = list(range(50, 62))
-    oracle = Oracle(tiny_config, knows(middle, tiny_config))
-    infiller = Infiller(oracle, coder, "oracle", "")  # type: ignore[arg-type]
-    result = infiller.fill(["P", Hole(length=12), "S"], steps=steps, algorithm="entropy", refresh=1)
+    oracle = Oracle(tiny_config, coder, knows(middle, tiny_config))
+    result = oracle.fill(["P", Hole(length=12), "S"], steps=steps, algorithm="entropy", refresh=1)
     assert oracle.forwards == result.steps == min(steps, 12)
     assert result.candidates[0].fills == (coder.decode(middle),)
     assert result.length_policy == "fixed"
@@ -139,9 +142,8 @@ def test_an_adaptive_rule_commits_all_it_is_sure_of(
 ) -> None:
     """The oracle is sure of every token: one step is enough, unless the bound asks for more than it has."""
     middle = list(range(50, 62))
-    oracle = Oracle(tiny_config, knows(middle, tiny_config))
-    infiller = Infiller(oracle, coder, "oracle", "")  # type: ignore[arg-type]
-    result = infiller.fill(["P", Hole(length=12), "S"], algorithm=algorithm, bound=bound, refresh=1)
+    oracle = Oracle(tiny_config, coder, knows(middle, tiny_config))
+    result = oracle.fill(["P", Hole(length=12), "S"], algorithm=algorithm, bound=bound, refresh=1)
     assert oracle.forwards == result.steps == steps
     assert result.candidates[0].fills == (coder.decode(middle),)
 
@@ -155,8 +157,8 @@ def test_the_grid_takes_the_length_the_model_is_surest_of(tiny_config: ModelConf
         slots = len(ids) - len(PREFIX) - len(SUFFIX)
         return [*PREFIX, *middle, *SUFFIX] if slots == len(middle) else []
 
-    oracle = Oracle(config, answer)
-    result = Infiller(oracle, coder, "oracle", "").fill(["P", Hole(max_tokens=30), "S"], refresh=1)  # type: ignore[arg-type]
+    oracle = Oracle(config, coder, answer)
+    result = oracle.fill(["P", Hole(max_tokens=30), "S"], refresh=1)
     assert result.candidates[0].fills == (coder.decode(middle),)
     assert result.length_policy == "grid"
     assert result.steps == oracle.forwards
@@ -210,14 +212,6 @@ def test_an_expansion_that_no_longer_fits_stays_a_mask() -> None:
     assert spent.slots == [MASK]
 
 
-@pytest.mark.parametrize("rows", [[[0, 4], [2], [0, 1]], [[9], [], [1, 0, 1]]])
-def test_forward_rows_equals_one_forward_a_sequence(tiny_model: CodaTransformer, rows: list[list[int]]) -> None:
-    sequences = [list(range(20, 30)), [7, 8, 9], [30, 31]]
-    for ids, picked, hidden in zip(sequences, rows, forward_rows(tiny_model, sequences, rows), strict=True):
-        alone = tiny_model.hidden_states(torch.tensor([ids]))[0, picked]
-        torch.testing.assert_close(hidden, alone, atol=1e-5, rtol=0)
-
-
 def test_drafts_in_one_batch_do_not_touch_each_other(tiny_model: CodaTransformer, tiny_checkpoint: Path) -> None:
     coder = CodeTokenizer.from_folder(tiny_checkpoint, tiny_model.config.vocab_size)
 
@@ -225,10 +219,14 @@ def test_drafts_in_one_batch_do_not_touch_each_other(tiny_model: CodaTransformer
         return [draft_of(open_hole([MASK] * n)) for n in (2, 7, 4)]
 
     together, apart = drafts(), drafts()
-    denoiser = Denoiser(tiny_model, coder, InfillOptions(), allow_carriage_return=False)
-    while any(draft.masked for draft in together):
-        denoiser.step(together, None)
+
+    def finish(drafts: list[Draft]) -> None:
+        forward = WindowedForward(tiny_model, drafts[0].texts, refresh=1)
+        denoiser = Denoiser(tiny_model, coder, InfillOptions(), allow_carriage_return=False, forward=forward)
+        while any(draft.masked for draft in drafts):
+            drive(tiny_model, denoiser.step(drafts, None))
+
+    finish(together)
     for draft in apart:
-        while draft.masked:
-            denoiser.step([draft], None)
+        finish([draft])
     assert [draft.holes[0].slots for draft in together] == [draft.holes[0].slots for draft in apart]

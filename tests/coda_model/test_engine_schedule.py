@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,30 +22,55 @@ B: Priority = "background"
 RESULT = InfillResult((Candidate(("x",), 1.0, ((1.0,),)),), 1, "fixed", Timings(0.0, 0.0, 0.0))
 
 
+@dataclass(frozen=True)
+class ScriptedWork:
+    name: str
+    bucket: int
+
+
 class ScriptedModel:
-    """Runs the request `["name", "3"]` as three progress items and a result, and writes down each step it computes."""
+    """Plans the request `["name", "3", "6"]` as three forwards of the bucket 6, and writes down what it computes.
+
+    `batches` has the names of each forward, `trace` those of all of them in a row.
+    """
 
     def __init__(self) -> None:
-        self.trace: list[str] = []
+        self.batches: list[str] = []
         self.closed: list[str] = []
         self.deadlines_ms: list[float | None] = []
         self.permits: threading.Semaphore | None = None
         self.error: Exception | None = None
 
-    def run(self, segments: Sequence[Segment], options: InfillOptions) -> Iterator[Progress | InfillResult]:
-        name, steps = str(segments[0]), int(str(segments[1]))
+    @property
+    def trace(self) -> list[str]:
+        return [name for batch in self.batches for name in batch.split()]
+
+    def plan(self, segments: Sequence[Segment], options: InfillOptions) -> Generator[Any, Any, None]:
+        name, steps, bucket = str(segments[0]), int(str(segments[1])), int(str(segments[2]))
+        if name == "bad plan" and self.error is not None:
+            raise self.error
+        return self._steps(name, steps, bucket, options)
+
+    def _steps(self, name: str, steps: int, bucket: int, options: InfillOptions) -> Generator[Any, Any, None]:
         self.deadlines_ms.append(options.deadline_ms)
         try:
             if name == "bad" and self.error is not None:
                 raise self.error
             for step in range(1, steps + 1):
-                if self.permits is not None:
-                    assert self.permits.acquire(timeout=10)
-                self.trace.append(name)
+                answer = yield ScriptedWork(name, bucket)
+                assert answer == f"to {name}"
                 yield Progress(step, steps, steps - step)
             yield RESULT
         finally:
             self.closed.append(name)
+
+    def compute(self, works: Sequence[ScriptedWork]) -> list[str]:
+        if self.permits is not None:
+            assert self.permits.acquire(timeout=10)
+        if self.error is not None and any(work.name == "bad forward" for work in works):
+            raise self.error
+        self.batches.append(" ".join(work.name for work in works))
+        return [f"to {work.name}" for work in works]
 
     def info(self) -> dict[str, object]:
         return {"model": "scripted"}
@@ -76,40 +103,43 @@ async def read(request: Request) -> list[Event]:
         return [event async for event in request.events()]
 
 
-def submit(engine: Engine, name: str, steps: int, priority: Priority = T, **options: float) -> Request:
-    return engine.submit((name, str(steps)), InfillOptions(**options), priority)  # pyrefly: ignore[bad-argument-type]
+def submit(engine: Engine, name: str, steps: int, priority: Priority = T, bucket: int = 6, **options: float) -> Request:
+    segments = (name, str(steps), str(bucket))
+    return engine.submit(segments, InfillOptions(**options), priority)  # pyrefly: ignore[bad-argument-type]
 
 
 @pytest.mark.parametrize(
-    ("max_active", "requests", "trace"),
+    ("max_active", "requests", "batches"),
     [
-        pytest.param(4, [("a", 3, T)], "aaa", id="alone"),
-        pytest.param(4, [("a", 3, T), ("b", 1, T), ("c", 2, T)], "abcaca", id="turns"),
-        pytest.param(1, [("a", 2, T), ("b", 1, T)], "aab", id="one at a time"),
-        pytest.param(2, [("a", 2, T), ("b", 3, T), ("c", 1, T)], "ababcb", id="third waits for a place"),
-        pytest.param(4, [("a", 2, B), ("b", 2, T)], "bbaa", id="typed before background"),
-        pytest.param(1, [("a", 1, B), ("b", 1, B), ("c", 1, T)], "cab", id="background keeps its order"),
+        pytest.param(4, [("a", 3, T)], "a, a, a", id="alone"),
+        pytest.param(4, [("a", 3, T), ("b", 1, T), ("c", 2, T)], "a b c, a c, a", id="together"),
+        pytest.param(4, [("a", 3, T, 6), ("b", 1, T, 7), ("c", 2, T, 6)], "a c, b, a c, a", id="by size"),
+        pytest.param(4, [("a", 2, T, 6), ("b", 3, T, 9), ("c", 1, T, 8)], "a, b, c, a, b, b", id="turns"),
+        pytest.param(1, [("a", 2, T), ("b", 1, T)], "a, a, b", id="one at a time"),
+        pytest.param(2, [("a", 2, T), ("b", 3, T), ("c", 1, T)], "a b, a b, b c", id="third waits for a place"),
+        pytest.param(4, [("a", 2, B), ("b", 2, T)], "b, b, a, a", id="typed before background"),
+        pytest.param(1, [("a", 1, B), ("b", 1, B), ("c", 1, T)], "c, a, b", id="background keeps its order"),
     ],
 )
-async def test_turns(max_active: int, requests: list[tuple[str, int, Priority]], trace: str) -> None:
+async def test_batches(max_active: int, requests: list[tuple[Any, ...]], batches: str) -> None:
     model = ScriptedModel()
     with running(model, held=True, max_active=max_active) as (engine, release):
         submitted = [submit(engine, *request) for request in requests]
         release.set()
         answers = await asyncio.gather(*map(read, submitted))
         steps_total = engine.info()["steps_total"]
-    assert "".join(model.trace) == trace
-    assert steps_total == len(trace)
-    for (_, steps, _), events in zip(requests, answers, strict=True):
+    assert ", ".join(model.batches) == batches
+    assert steps_total == len(model.trace)
+    for (_, steps, *_), events in zip(requests, answers, strict=True):
         assert [type(event) for event in events] == [Started, *[Progress] * steps, Finished]
         assert [event.step for event in events if isinstance(event, Progress)] == list(range(1, steps + 1))
 
 
 @given(
     max_active=st.integers(1, 4),
-    requests=st.lists(st.tuples(st.integers(1, 5), st.sampled_from([T, B])), min_size=1, max_size=8),
+    requests=st.lists(st.tuples(st.integers(1, 5), st.sampled_from([T, B]), st.integers(6, 8)), min_size=1, max_size=8),
 )
-def test_turns_are_fair(max_active: int, requests: list[tuple[int, Priority]]) -> None:
+def test_turns_are_fair(max_active: int, requests: list[tuple[int, Priority, int]]) -> None:
     model = ScriptedModel()
 
     async def run_all() -> None:
@@ -119,15 +149,19 @@ def test_turns_are_fair(max_active: int, requests: list[tuple[int, Priority]]) -
             await asyncio.gather(*map(read, submitted))
 
     asyncio.run(run_all())
-    trace = [int(name) for name in model.trace]
-    assert sorted(trace) == sorted(name for name, (steps, _) in enumerate(requests) for _ in range(steps))
+    batches = [[int(name) for name in batch.split()] for batch in model.batches]
+    trace = [name for batch in batches for name in batch]
+    assert sorted(trace) == sorted(name for name, (steps, *_) in enumerate(requests) for _ in range(steps))
     priorities = [requests[name][1] for name in trace]
     assert priorities == sorted(priorities, reverse=True)
+    for batch in batches:
+        assert len(batch) == len(set(batch)) <= max_active
+        assert len({requests[name][2] for name in batch}) == 1
     for name in set(trace):
-        turns = [index for index, other in enumerate(trace) if other == name]
+        turns = [index for index, batch in enumerate(batches) if name in batch]
         for earlier, later in itertools.pairwise(turns):
-            between = trace[earlier + 1 : later]
-            assert len(between) == len(set(between)) < max_active
+            others = [requests[batch[0]][2] for batch in batches[earlier + 1 : later]]
+            assert len(others) < max_active, "no more batches in between than there are others"
 
 
 async def test_cancel_stops_before_the_next_step() -> None:
@@ -189,9 +223,10 @@ async def test_full_line_refuses_and_a_cancel_makes_room() -> None:
         waiting.append(submit(engine, "d", 1))
         release.set()
         await asyncio.gather(*map(read, waiting))
-    assert model.trace == ["b", "d", "x", "y"]
+    assert model.batches == ["b d", "x y"]
 
 
+@pytest.mark.parametrize("where", ["bad", "bad plan", "bad forward"])
 @pytest.mark.parametrize(
     ("error", "message"),
     [
@@ -200,11 +235,11 @@ async def test_full_line_refuses_and_a_cancel_makes_room() -> None:
         (MemoryError(), "Request 1 failed: MemoryError"),
     ],
 )
-async def test_an_error_ends_one_request_only(error: Exception, message: str) -> None:
+async def test_an_error_ends_one_request_only(where: str, error: Exception, message: str) -> None:
     model = ScriptedModel()
     model.error = error
     with running(model, held=True) as (engine, release):
-        bad, good = submit(engine, "bad", 2), submit(engine, "good", 2)
+        bad, good = submit(engine, where, 2), submit(engine, "good", 2)
         release.set()
         assert (await read(bad))[-1] == Failed(message)
         assert isinstance((await read(good))[-1], Finished)

@@ -22,13 +22,13 @@ def infiller(request: pytest.FixtureRequest, tiny_checkpoint: Path, grid_checkpo
 
 @pytest.fixture
 def forwards(infiller: Infiller, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """The shapes of the ids of every forward."""
+    """Of every forward the number of its rows, and how far into the sequences they reach."""
     seen: list[tuple[int, ...]] = []
     run = infiller.model.hidden_states
 
-    def counting(ids_BxL: torch.Tensor, **arguments: Any) -> torch.Tensor:
-        seen.append(tuple(ids_BxL.shape))
-        return run(ids_BxL, **arguments)
+    def counting(ids_1xT: torch.Tensor, positions_BxL: torch.Tensor, **arguments: Any) -> torch.Tensor:
+        seen.append((ids_1xT.shape[1], int(positions_BxL.max()) + 1))
+        return run(ids_1xT, positions_BxL=positions_BxL, **arguments)
 
     monkeypatch.setattr(infiller.model, "hidden_states", counting)
     return seen
@@ -143,7 +143,7 @@ def test_text_that_spells_a_special_token_is_text(infiller: Infiller, forwards: 
     hole = Hole(length=2)
     infiller.fill(["<|mask|>", hole, "<|delete|><|endoftext|>"], refresh=1)
     ids = len(infiller.tokenizer.encode("<|mask|>")) + 2 + len(infiller.tokenizer.encode("<|delete|><|endoftext|>"))
-    assert forwards == [(1, ids)] * 2
+    assert forwards == [(ids, ids)] * 2
     assert ids > 10
 
 

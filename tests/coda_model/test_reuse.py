@@ -14,7 +14,7 @@ A, B, C = list(range(100, 130)), list(range(200, 230)), list(range(300, 330))
 
 
 def cache_of(tokens: int) -> ContextCache:
-    return ContextCache(torch.zeros(1, 1, tokens, 1, 2), torch.zeros(1, 1, tokens, 1, 2))
+    return ContextCache(torch.zeros(1, tokens, 1, 2), torch.zeros(1, tokens, 1, 2))
 
 
 @pytest.mark.parametrize(

@@ -190,8 +190,11 @@ async def test_requests_side_by_side_answer_as_they_do_alone(server: Any, client
         answers = await asyncio.gather(*(together.post("/v1/infill", json=body) for body in bodies))
     for expected, answer in zip(alone, answers, strict=True):
         result = json.loads(answer.text.splitlines()[-1])
-        for name in ("event", "candidates", "steps", "length_policy"):
+        for name in ("event", "steps", "length_policy"):
             assert result[name] == expected[name]
+        for one, other in zip(result["candidates"], expected["candidates"], strict=True):
+            assert one["fills"] == other["fills"]
+            assert one["confidence"] == pytest.approx(other["confidence"], rel=1e-4)
 
 
 async def test_a_short_request_overtakes_a_long_one(server: Any) -> None:

@@ -35,7 +35,7 @@ from coda_model.config import ModelConfig
 from coda_model.errors import InputError
 from coda_model.infill import Infiller
 from coda_model.locate import locate_checkpoint
-from coda_model.placement import resolve_device, resolve_dtype
+from coda_model.placement import resolve_device, resolve_format
 from coda_model.request import InfillOptions
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
@@ -124,11 +124,11 @@ def show_report(report: Report) -> RenderableType:
 
 def random_infiller(device: str, dtype: str) -> Infiller:
     """CoDA-1.7B's shape (the defaults of ModelConfig) with random weights and the bundled model's tokenizer."""
-    place = resolve_device(device)
+    place, number_format = resolve_device(device), resolve_format(dtype, resolve_device(device))
     config = ModelConfig()
     with torch.device("meta"):
         model = CodaTransformer(config)
-    model = model.to(resolve_dtype(dtype, place)).to_empty(device=place)
+    model = model.to(number_format.dtype).to_empty(device=place)
     for parameter in model.requires_grad_(False).parameters():
         parameter.normal_(std=0.02) if parameter.dim() > 1 else parameter.fill_(1.0)
     tokenizer = CodeTokenizer.from_folder(locate_checkpoint("bundled"), config.vocab_size)

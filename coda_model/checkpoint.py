@@ -1,8 +1,6 @@
 """Checkpoint folders: `config.json`, `model*.safetensors` with an index where sharded, and the tokenizer's files."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +14,10 @@ from torch import Tensor
 
 from coda_model.config import ModelConfig
 from coda_model.errors import CodaError
+from coda_model.files import new_folder
 from coda_model.locate import locate_checkpoint
-from coda_model.placement import resolve_device, resolve_dtype
+from coda_model.placement import INT8, NumberFormat, resolve_device, resolve_format
+from coda_model.quantize import SCALE_SUFFIX, check_sums, dequantize_rows, use_int8, write_quantized
 from coda_model.transformer import CodaTransformer
 
 WEIGHTS = "model.safetensors"
@@ -35,7 +35,7 @@ def load_model(path: str | Path = "bundled", device: str = "cpu", dtype: str = "
     """
     folder = locate_checkpoint(str(path))
     place = resolve_device(device)
-    return read_weights(folder, read_config(folder), place, resolve_dtype(dtype, place))
+    return read_weights(folder, read_config(folder), place, resolve_format(dtype, place))
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -46,9 +46,12 @@ def read_config(folder: Path) -> ModelConfig:
         raise CodaError(f"{folder / 'config.json'}: {error}") from None
 
 
-def read_weights(folder: Path, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> CodaTransformer:
+def read_weights(
+    folder: Path, config: ModelConfig, device: torch.device, number_format: NumberFormat
+) -> CodaTransformer:
     """Build the model without memory of its own, then give it the tensors of the files, each cast as it is read."""
     files = _weight_files(folder)
+    check_sums(folder, files)
     stored = {name: file for file in files for name in _names(file)}
     untied = _HEAD in stored
     if not untied and not config.tie_word_embeddings:
@@ -62,9 +65,20 @@ def read_weights(folder: Path, config: ModelConfig, device: torch.device, dtype:
             raise CodaError(f"{folder}: the tensor {name} is in none of the weight files.")
     state: dict[str, Tensor] = {}
     for file in files:
-        state.update(_read_tensors(file, shapes, device, dtype))
+        state.update(_read_tensors(file, shapes, device, number_format.dtype))
     model.load_state_dict(state, assign=True)
-    return model.requires_grad_(False).eval()
+    model.requires_grad_(False).eval()
+    return use_int8(model) if number_format.name == INT8 else model
+
+
+def quantize_checkpoint(source: str | Path, out: str | Path) -> None:
+    """Write the checkpoint `source` (bundled, a folder or a Hub id) with int8 weights to the folder `out`.
+
+    Raises CodaError where `source` cannot be read or `out` already holds files.
+    """
+    folder = locate_checkpoint(str(source))
+    model = read_weights(folder, read_config(folder), torch.device("cpu"), NumberFormat("float32"))
+    write_quantized(folder, model.state_dict(), Path(out))
 
 
 def save_checkpoint(
@@ -75,13 +89,7 @@ def save_checkpoint(
     max_shard_bytes: int = 5_000_000_000,
 ) -> None:
     """Write a checkpoint folder; it appears complete or not at all. Raises CodaError if it already holds files."""
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise CodaError(f"{folder} already exists and is not an empty folder.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        partial.chmod(0o755)
+    with new_folder(Path(folder)) as partial:
         save_torch_state_dict(model.state_dict(), partial, max_shard_size=max_shard_bytes)
         ids = {name: value for name, value in config.to_dict().items() if name.endswith("_token_id")}
         _write_json(partial / "config.json", config.to_dict())
@@ -90,12 +98,6 @@ def save_checkpoint(
             tokenizer.save(str(partial / "tokenizer.json"))
             names = {name.removesuffix("_id"): tokenizer.id_to_token(value) for name, value in ids.items()}
             _write_json(partial / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"} | names)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -133,7 +135,10 @@ def _read_tensors(
     file: Path, shapes: dict[str, tuple[int, ...]], device: torch.device, dtype: torch.dtype
 ) -> Iterator[tuple[str, Tensor]]:
     with _opened(file) as tensors:
-        for name in _names(file):
+        names = _names(file)
+        for name in names:
+            if name.endswith(SCALE_SUFFIX) and name.removesuffix(SCALE_SUFFIX) in names:
+                continue
             if name not in shapes:
                 raise CodaError(f"{file}: the tensor {name} does not belong to this model.")
             shape = tuple(tensors.get_slice(name).get_shape())
@@ -143,6 +148,11 @@ def _read_tensors(
                     f"{list(shapes[name])}."
                 )
             tensor = tensors.get_tensor(name)
+            if tensor.dtype == torch.int8 and name + SCALE_SUFFIX in names:
+                scale = tensors.get_tensor(name + SCALE_SUFFIX)
+                if tuple(scale.shape) != shape[:1] or not scale.is_floating_point():
+                    raise CodaError(f"{file}: the tensor {name + SCALE_SUFFIX} does not hold one scale a row.")
+                tensor = dequantize_rows(tensor, scale)
             if not tensor.is_floating_point():
                 raise CodaError(f"{file}: the tensor {name} is stored as {tensor.dtype}, not as floating point.")
             yield name, tensor.to(device=device, dtype=dtype)

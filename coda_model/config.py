@@ -70,6 +70,15 @@ class ModelConfig:
         """Whether the model can grow and shrink a hole by itself."""
         return self.expand_token_id is not None and self.delete_token_id is not None
 
+    @property
+    def parameters(self) -> int:
+        """Weights of the model, a head of its own included where it is not tied."""
+        queries, keys = self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim
+        attention = 2 * self.hidden_size * (queries + keys) + 2 * self.head_dim
+        layer = attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
+        embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
+        return embeddings + self.num_hidden_layers * layer + self.hidden_size
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read the keys of a `config.json`. Raises CodaError naming a missing key or an unsupported variant."""

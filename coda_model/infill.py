@@ -16,7 +16,7 @@ from coda_model.draft import MASK, Draft, OpenHole
 from coda_model.forward import Work, compute
 from coda_model.length import best_lengths, first_guess, length_grid, unbalanced_brackets
 from coda_model.locate import checkpoint_name, locate_checkpoint
-from coda_model.placement import resolve_device, resolve_dtype
+from coda_model.placement import NumberFormat, resolve_device, resolve_format
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Segment, Timings
 from coda_model.reuse import DocumentStore
 from coda_model.snippets import encode_snippets
@@ -45,13 +45,21 @@ class Infiller:
     """
 
     def __init__(
-        self, model: CodaTransformer, tokenizer: CodeTokenizer, name: str, path: str, kept_documents: int = 0
+        self,
+        model: CodaTransformer,
+        tokenizer: CodeTokenizer,
+        name: str,
+        path: str,
+        kept_documents: int = 0,
+        number_format: NumberFormat | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.name = name
         self.path = path
         self._documents = DocumentStore(kept_documents)
+        own = str(model.model.norm.weight.dtype).removeprefix("torch.")
+        self.number_format = number_format or NumberFormat(own)
 
     @classmethod
     def from_pretrained(
@@ -59,12 +67,12 @@ class Infiller:
     ) -> Self:
         """Load `bundled`, a checkpoint folder or a Hub id. Raises CodaError in one sentence where that fails."""
         place = resolve_device(device)
-        number_format = resolve_dtype(dtype, place)
+        number_format = resolve_format(dtype, place)
         folder = locate_checkpoint(path)
         config = read_config(folder)
         tokenizer = CodeTokenizer.from_folder(folder, config.vocab_size)
         model = read_weights(folder, config, place, number_format)
-        return cls(model, tokenizer, checkpoint_name(path), str(folder), kept_documents)
+        return cls(model, tokenizer, checkpoint_name(path), str(folder), kept_documents, number_format)
 
     def run(self, segments: Sequence[Segment], options: InfillOptions) -> Iterator[Progress | InfillResult]:
         """Fill the holes step by step: a Progress after every forward of the model, the InfillResult at last.
@@ -108,8 +116,9 @@ class Infiller:
             "model": self.name,
             "path": self.path,
             "device": str(weight.device),
-            "dtype": str(weight.dtype).removeprefix("torch."),
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "dtype": self.number_format.name,
+            "measured_ms": self.number_format.measured_ms or None,
+            "parameters": config.parameters,
             "vocabulary": config.vocab_size,
             "layers": config.num_hidden_layers,
             "hidden": config.hidden_size,

@@ -1,12 +1,33 @@
 """Where a model runs and in which number format."""
 
 import time
+from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from coda_model.errors import CodaError
+from coda_model.quantize import Int8Linear, has_int8_kernels
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+INT8 = "int8"
+# Rows and width of the product that is measured: about a hole's, and wide enough for the format to matter.
+_ROWS, _WIDTH = 32, 1024
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How numbers are held: activations in `dtype`, and with the name `int8` matrices in 8 bits.
+
+    `measured_ms` is what the choice among several rests on: the time of one product in each.
+    """
+
+    name: str
+    measured_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES.get(self.name, torch.float32)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -27,41 +48,54 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`float32`, `bfloat16`, `float16`, or `auto`. Raises CodaError for any other name.
+def resolve_format(name: str, device: torch.device) -> NumberFormat:
+    """`float32`, `bfloat16`, `float16`, `int8` (on a CPU), or `auto`. Raises CodaError for any other name.
 
-    `auto` is bfloat16 where the hardware multiplies it faster than fp32 (an accelerator, a CPU with AMX or AVX512-BF16
-    where a short measurement agrees), fp32 elsewhere.
+    `auto` is bfloat16 on an accelerator that has it; on a CPU the fastest of fp32, bfloat16 (with AMX or AVX512-BF16)
+    and int8 (with VNNI or AMX), as a short measurement says.
     """
-    if name != "auto":
-        if name not in DTYPES:
-            raise CodaError(f"There is no dtype {name!r}: use {', '.join(DTYPES)} or auto.")
-        return DTYPES[name]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu":
-        return torch.bfloat16 if cpu_multiplies_bfloat16() else torch.float32
-    return torch.float16
+    if name == "auto":
+        if device.type == "cpu":
+            return fastest_on_cpu()
+        if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+            return NumberFormat("bfloat16")
+        return NumberFormat("float16")
+    if name not in (*DTYPES, INT8):
+        raise CodaError(f"There is no dtype {name!r}: use {', '.join(DTYPES)}, {INT8} or auto.")
+    if name == INT8 and (device.type != "cpu" or not has_int8_kernels()):
+        raise CodaError("int8 runs only on a CPU of the x86 family: use bfloat16, float32 or auto.")
+    return NumberFormat(name)
 
 
-def cpu_multiplies_bfloat16() -> bool:
-    """Whether the CPU has instructions for bfloat16 (AMX tiles or AVX512-BF16) and they are the faster ones here.
+def fastest_on_cpu() -> NumberFormat:
+    """The format of the fastest product of a hole's size, among those the CPU has instructions for.
 
-    A short measurement (some ms) of a matrix product of a hole's size decides: what an emulated or throttled processor
-    says of itself is not always so.
+    It is measured (some ms), since what an emulated or throttled processor says of itself is not always so.
     """
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    if not (capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")):
-        return False
-    return _product_s(torch.bfloat16) < _product_s(torch.float32)
+    names = ["float32"]
+    if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"):
+        names.append("bfloat16")
+    if (capabilities.get("amx_int8") or capabilities.get("avx512_vnni") or capabilities.get("avx_vnni")) and (
+        has_int8_kernels()
+    ):
+        names.append(INT8)
+    if len(names) == 1:
+        return NumberFormat("float32")
+    measured = {name: _product_ms(NumberFormat(name)) for name in names}
+    return NumberFormat(min(names, key=lambda name: measured[name]), measured)
 
 
-def _product_s(dtype: torch.dtype) -> float:
-    """The time of 32 rows times a matrix of 1024 x 1024, the best of several, since others use the machine too."""
-    rows, weight = torch.ones(32, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
-    times_s = []
+@torch.inference_mode()
+def _product_ms(number_format: NumberFormat) -> float:
+    """The time of one product, the best of several, since others use the machine too."""
+    linear: nn.Module = nn.Linear(_WIDTH, _WIDTH, bias=False, dtype=number_format.dtype)
+    if number_format.name == INT8:
+        linear = Int8Linear(linear.weight)  # type: ignore[arg-type]
+    rows = torch.ones(_ROWS, _WIDTH, dtype=number_format.dtype)
+    times_ms = []
     for _ in range(8):
         started = time.perf_counter()
-        torch.nn.functional.linear(rows, weight)
-        times_s.append(time.perf_counter() - started)
-    return min(times_s)
+        linear(rows)
+        times_ms.append((time.perf_counter() - started) * 1e3)
+    return min(times_ms)

@@ -153,6 +153,7 @@ class CodaTransformer(nn.Module):
         self.lm_head = (
             None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         )
+        self.int8_head: nn.Module | None = None  # takes the place of either
 
     def hidden_states(
         self,
@@ -171,6 +172,8 @@ class CodaTransformer(nn.Module):
 
     def logits(self, rows_NxD: Tensor) -> Tensor:
         """Logits [N, V] fp32 of hidden states picked out of `hidden_states`; leading axes may be several."""
+        if self.int8_head is not None:
+            return self.int8_head(rows_NxD)
         weight = self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
         return F.linear(rows_NxD, weight).float()
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from coda_model.errors import CodaError, InputError
 from coda_model.infill import Hole, Infiller, InfillOptions, InfillResult, Progress, Segment
+from coda_model.quantize import has_int8_kernels
 from coda_model.request import Algorithm
 
 
@@ -215,6 +216,7 @@ def test_info(infiller: Infiller) -> None:
         "model": path.name,
         "device": "cpu",
         "dtype": "float32",
+        "measured_ms": None,
         "parameters": 33_536,
         "vocabulary": 369,
         "layers": 2,
@@ -224,10 +226,12 @@ def test_info(infiller: Infiller) -> None:
     }
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "auto"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8", "auto"])
 def test_other_dtypes_fill_too(tiny_checkpoint: Path, dtype: str) -> None:
+    if dtype == "int8" and not has_int8_kernels():
+        pytest.skip("PyTorch has no int8 kernels for this processor")
     infiller = Infiller.from_pretrained(str(tiny_checkpoint), dtype=dtype)
-    assert infiller.info()["dtype"] in ({"bfloat16"} if dtype == "bfloat16" else {"bfloat16", "float32"})
+    assert infiller.info()["dtype"] in ({dtype} if dtype != "auto" else {"bfloat16", "float32", "int8"})
     assert infiller.fill(DOCUMENT).candidates[0].fills[0]
 
 

@@ -4,27 +4,52 @@ import pytest
 import torch
 
 from coda_model import placement
+from coda_model.errors import CodaError
+from coda_model.placement import NumberFormat
+
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "bfloat16_s", "float32_s", "expected"),
+    ("capabilities", "times_ms", "expected", "measured"),
     [
-        ({"amx_bf16": True}, 1.0, 2.0, torch.bfloat16),
-        ({"avx512_bf16": True}, 1.0, 2.0, torch.bfloat16),
-        ({"amx_bf16": True}, 2.0, 1.0, torch.float32),
-        ({"avx512_f": True}, 1.0, 2.0, torch.float32),
-        ({}, 1.0, 2.0, torch.float32),
+        ({"amx_bf16": True}, {"bfloat16": 1.0, "float32": 2.0}, "bfloat16", {"float32", "bfloat16"}),
+        ({"avx512_bf16": True}, {"bfloat16": 1.0, "float32": 2.0}, "bfloat16", {"float32", "bfloat16"}),
+        ({"amx_bf16": True}, {"bfloat16": 2.0, "float32": 1.0}, "float32", {"float32", "bfloat16"}),
+        ({"avx512_vnni": True}, {"int8": 1.0, "float32": 2.0}, "int8", {"float32", "int8"}),
+        ({"avx_vnni": True}, {"int8": 3.0, "float32": 2.0}, "float32", {"float32", "int8"}),
+        (
+            {"avx512_bf16": True, "avx512_vnni": True},
+            {"int8": 1.0, "bfloat16": 2.0, "float32": 3.0},
+            "int8",
+            {"float32", "bfloat16", "int8"},
+        ),
+        ({"avx512_f": True}, {}, "float32", set()),
+        ({}, {}, "float32", set()),
     ],
 )
-def test_auto_takes_the_faster_format_the_cpu_has(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict, bfloat16_s: float, float32_s: float, expected: torch.dtype
+def test_auto_takes_the_fastest_format_the_cpu_has(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict, times_ms: dict, expected: str, measured: set[str]
 ) -> None:
-    times_s = {torch.bfloat16: bfloat16_s, torch.float32: float32_s}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    monkeypatch.setattr(placement, "_product_s", times_s.__getitem__)
-    assert placement.resolve_dtype("auto", torch.device("cpu")) == expected
+    monkeypatch.setattr(placement, "has_int8_kernels", lambda: True)
+    monkeypatch.setattr(placement, "_product_ms", lambda number_format: times_ms[number_format.name])
+    chosen = placement.resolve_format("auto", CPU)
+    assert (chosen.name, set(chosen.measured_ms)) == (expected, measured)
+    monkeypatch.setattr(placement, "has_int8_kernels", lambda: False)
+    assert placement.resolve_format("auto", CPU).name != "int8"
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_product_takes_time(dtype: torch.dtype) -> None:
-    assert 0 < placement._product_s(dtype) < 5
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "int8"])
+def test_a_product_takes_time(name: str) -> None:
+    if name == "int8" and not placement.has_int8_kernels():
+        pytest.skip("PyTorch has no int8 kernels for this processor")
+    assert 0 < placement._product_ms(NumberFormat(name)) < 5000
+
+
+def test_int8_needs_a_cpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CodaError, match="only on a CPU"):
+        placement.resolve_format("int8", torch.device("cuda"))
+    monkeypatch.setattr(placement, "has_int8_kernels", lambda: False)
+    with pytest.raises(CodaError, match="only on a CPU"):
+        placement.resolve_format("int8", CPU)

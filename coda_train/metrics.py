@@ -1,14 +1,17 @@
-"""What a run says: a line every few steps, a progress bar on a terminal, and `metrics.jsonl`."""
+"""What a run says: a line every few steps, a progress bar on a terminal, `metrics.jsonl`, and the dashboards."""
 
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from coda_train.dashboards import Dashboard
 
 BUCKETS = 4
 """Noise levels are reported in this many equal ranges."""
@@ -17,8 +20,11 @@ BUCKETS = 4
 class Metrics:
     """Writes metrics of one run; use as a context manager."""
 
-    def __init__(self, run: Path, console: Console, stage: str, resumed_from: int = 0):
+    def __init__(
+        self, run: Path, console: Console, stage: str, resumed_from: int = 0, dashboards: Sequence[Dashboard] = ()
+    ):
         self._path = run / "metrics.jsonl"
+        self._dashboards = dashboards
         self._console = console
         _forget_after(self._path, resumed_from)
         self._file = self._path.open("a", encoding="utf-8")
@@ -40,30 +46,38 @@ class Metrics:
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.stop()
         self._file.close()
+        for dashboard in self._dashboards:
+            dashboard.close()
 
     def say(self, text: str) -> None:
         """One line for the person."""
         self._console.print(text, highlight=False, soft_wrap=True)
 
-    def train(self, step: int, progress: float, values: dict[str, float | list[float]], eta_s: float) -> None:
+    def train(self, step: int, progress: float, values: dict[str, Any], eta_s: float) -> None:
         """Report a training step."""
-        self._write({"step": step, "kind": "train", **values})
-        text = (
-            f"step {step}  loss {values['loss']:.4f}  nll {values['nll']:.3f}  "
-            f"grad {values['grad_norm']:.2f}  lr {values['lr']:.2e}  {values['tokens_per_s']:,.0f} tok/s"
-        )
-        self.say(f"{text}  eta {_clock(eta_s)}")
+        self._write(step, "train", values)
+        parts = [
+            f"step {step}  loss {values['loss']:.4f}",
+            f"nll {values['nll']:.3f}{_by_noise(values['nll_by_noise'])}",
+            f"grad {values['grad_norm']:.2f}  lr {values['lr']:.2e}  {values['tokens_per_s']:,.0f} tok/s",
+            *([f"mfu {values['mfu']:.1%}"] if values.get("mfu") is not None else []),
+            f"eta {_clock(eta_s)}",
+        ]
+        self.say("  ".join(parts))
         self._bar.update(self._task, completed=progress, note=f"loss {values['loss']:.3f} eta {_clock(eta_s)}")
 
-    def held_out(self, step: int, values: dict[str, float | list[float]]) -> None:
+    def held_out(self, step: int, values: dict[str, Any]) -> None:
         """Report an evaluation on held-out text."""
-        self._write({"step": step, "kind": "held_out", **values})
+        self._write(step, "held_out", values)
         self.say(f"step {step}  held-out loss {values['loss']:.4f}  nll {values['nll']:.3f}")
 
-    def _write(self, row: dict) -> None:
-        rounded = {key: _rounded(value) for key, value in row.items()}
-        self._file.write(json.dumps({**rounded, "time": round(time.time(), 1)}) + "\n")
+    def _write(self, step: int, kind: str, values: dict[str, Any]) -> None:
+        rounded = {key: _rounded(value) for key, value in values.items()}
+        row = {"step": step, "kind": kind, **rounded, "time": round(time.time(), 1)}
+        self._file.write(json.dumps(row) + "\n")
         self._file.flush()
+        for dashboard in self._dashboards:
+            dashboard.write(step, {f"{kind}/{key}": value for key, value in values.items()})
 
 
 def _forget_after(path: Path, step: int) -> None:
@@ -86,6 +100,13 @@ def _rounded(value):
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def _by_noise(means: list[float]) -> str:
+    """The cross-entropy by noise level, low to high; a level without targets reads 0 and shows as a dash."""
+    if sum(map(bool, means)) < 2:
+        return ""  # a causal model has one level alone
+    return f" ({' '.join(f'{mean:.2f}' if mean else '-' for mean in means)})"
 
 
 def _clock(seconds: float) -> str:

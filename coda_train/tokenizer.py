@@ -25,6 +25,8 @@ MASK, EXPAND, DELETE = "<|mask|>", "<|expand|>", "<|delete|>"
 SPECIAL_TOKENS = (END_OF_TEXT, IM_START, IM_END, MASK, EXPAND, DELETE)
 """In the order of their ids, from 0: bos = pad is the first, eos the third."""
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
 SAMPLE_BYTES = 60_000_000
 MAX_PACKAGE_SHARE = 0.05
 """No package gives more of the sample: the vocabulary is for code at large, not for the largest code base."""
@@ -100,6 +102,32 @@ def untrained() -> "Tokenizer":
 def save_tokenizer(tokenizer: "Tokenizer", out: Path) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json` into `out`, each whole or not at all."""
     out.mkdir(parents=True, exist_ok=True)
+    _write(out / "tokenizer.json", tokenizer.to_str(pretty=True))
+    _write_config(out)
+
+
+def adopt_tokenizer(tokenizer: "Tokenizer", source: Path, out: Path) -> None:
+    """Copy the tokenizer read from a model's folder into `out`, with the special tokens added that it lacks.
+
+    Qwen3's gets `<|mask|>` 151669, as the released CoDA has it, `<|expand|>` 151670 and `<|delete|>` 151671: rows of
+    its embedding that nothing uses. Where it lacks none the files are copied as they are.
+    """
+    if source.resolve() == out.resolve():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
+    if missing:
+        tokenizer.add_special_tokens(missing)
+        _write(out / "tokenizer.json", tokenizer.to_str(pretty=True))
+    else:
+        _write(out / "tokenizer.json", (source / "tokenizer.json").read_text("utf-8"))
+    if (source / "tokenizer_config.json").is_file():
+        _write(out / "tokenizer_config.json", (source / "tokenizer_config.json").read_text("utf-8"))
+    else:
+        _write_config(out)
+
+
+def _write_config(out: Path) -> None:
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": END_OF_TEXT,
@@ -111,14 +139,13 @@ def save_tokenizer(tokenizer: "Tokenizer", out: Path) -> None:
         "model_max_length": 1_000_000,
         "chat_template": CHAT_TEMPLATE,
     }
-    _write(out / "tokenizer.json", tokenizer.to_str(pretty=True))
     _write(out / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
 
 
-def load_tokenizer(folder: Path) -> "Tokenizer":
-    """Read `tokenizer.json` for encoding documents: text that spells a special token stays plain text.
+def read_tokenizer(folder: Path) -> "Tokenizer":
+    """Read `tokenizer.json`, whatever special tokens it has.
 
-    Raises: FileNotFoundError without the file, ValueError if it can't be read or lacks one of the special tokens.
+    Raises: FileNotFoundError without the file, ValueError if it can't be read.
     """
     from tokenizers import Tokenizer
 
@@ -129,9 +156,18 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
         tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
     except Exception as error:  # tokenizers raises bare Exception for a file it can't read
         raise ValueError(f"{path} is no tokenizer: {error}") from None
+    return tokenizer
+
+
+def load_tokenizer(folder: Path) -> "Tokenizer":
+    """Read `tokenizer.json` for encoding documents: text that spells a special token stays plain text.
+
+    Raises: FileNotFoundError without the file, ValueError if it can't be read or lacks one of the special tokens.
+    """
+    tokenizer = read_tokenizer(folder)
     missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
     if missing:
-        raise ValueError(f"{path} lacks {', '.join(missing)}")
+        raise ValueError(f"{folder / 'tokenizer.json'} lacks {', '.join(missing)}")
     tokenizer.encode_special_tokens = True
     return tokenizer
 

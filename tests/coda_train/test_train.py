@@ -11,9 +11,12 @@ from rich.console import Console
 
 from coda_train.batches import open_batches, token_ids
 from coda_train.checkpoint import Checkpoints, has_checkpoint, read_arrays, read_meta
+from coda_train.clock import Clock
 from coda_train.config import from_dict, load_preset
 from coda_train.errors import CheckpointError, ConfigError, TrainingError
-from coda_train.train import Clock, Stop, train
+from coda_train.evaluate import open_evaluation
+from coda_train.interrupts import Stop
+from coda_train.train import train
 
 SMALL = [
     "model.num_layers=2", "model.hidden_size=32", "stage.length=32", "stage.batch_size=4", "stage.steps=10",
@@ -43,12 +46,12 @@ class Interrupting:
 def run_stage(material, run, stage="pretrain", interrupt_at=None, overrides=()):
     config = load_preset("nano", stage, [*SMALL, *overrides])
     batches = open_batches(config, material.corpus, material.tokenizer, "train")
-    held_out = open_batches(config, material.corpus, material.tokenizer, "held_out")
     ids = token_ids(material.tokenizer, config.model.vocab_size)
+    evaluation = open_evaluation(config, material.corpus, material.tokenizer, ids)
     stop = Stop()
     if interrupt_at:
         batches = Interrupting(batches, interrupt_at, stop)
-    return train(config, batches, held_out, ids, run, Console(file=io.StringIO()), stop=stop)
+    return train(config, batches, evaluation, ids, run, Console(file=io.StringIO()), stop=stop)
 
 
 def rows_of(run):
@@ -69,7 +72,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(material, tmp
     for run in (straight, broken):
         rows = rows_of(run)
         assert [row["step"] for row in rows if row["kind"] == "held_out"] == [5, 10]
-        assert [row["step"] for row in rows if row["kind"] == "train"][-1] == 8
+        assert [row["step"] for row in rows if row["kind"] == "train"][-1] == 10
     first, second = ([row["loss"] for row in rows_of(run) if row["kind"] == "held_out"] for run in (straight, broken))
     assert first == second
 
@@ -89,9 +92,11 @@ def test_the_configuration_is_saved(material, tmp_path):
 
 
 def test_no_number_no_checkpoint(material, tmp_path):
-    with pytest.raises(TrainingError, match=r"not a number after step \d+: lower optimizer\.peak"):
+    with pytest.raises(TrainingError, match=r"not a number at step \d+: lower optimizer\.peak"):
         run_stage(material, tmp_path, overrides=["optimizer.peak=1e38", "optimizer.warmup=0", "stage.ema=0"])
     assert not has_checkpoint(tmp_path)
+    with np.load(next(tmp_path.glob("failed-batch-*.npz"))) as batch:
+        assert batch["inputs"].shape == batch["targets"].shape == (4, 32)
 
 
 def test_another_shape_can_not_go_on(material, tmp_path):

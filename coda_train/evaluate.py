@@ -1,0 +1,100 @@
+"""What a run measures on held-out text: the stage's own loss, and a bound on the likelihood at fixed noise levels."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from coda_train.batches import Batch, Batches, open_batches
+from coda_train.config import TrainConfig
+from coda_train.data.infilling import TokenIds
+from coda_train.data.loaders import TooFewTokensError
+from coda_train.step import make_targets, report
+
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Noise levels of the bound: the midpoints of five equal ranges, so that their mean integrates over all levels."""
+
+EvalStep = Callable[[Any, Batch], dict[str, Any]]
+"""(params, batch with targets) -> sums, see `make_steps`."""
+
+
+class Evaluation:
+    """Held-out batches, the same in every evaluation of every run.
+
+    Args:
+        config: the run's configuration.
+        ids: special tokens.
+        rows: held-out batches of the stage's own kind, read from their start; None where that is whole documents.
+        packed: held-out batches of whole documents; None for a causal model, whose own loss is its exact likelihood.
+    """
+
+    def __init__(self, config: TrainConfig, ids: TokenIds, rows: Batches | None, packed: Batches | None):
+        count = config.stage.eval_batches
+        self._rows: list[Batch] = []
+        self._levels: list[tuple[float, Batch]] = []
+        if rows is not None:
+            targets, plain = make_targets(config.stage.batches, config.noise, ids), np.zeros(3, np.float32)
+            self._rows = [jax.device_get(targets(jax.random.key(i), next(rows), plain)) for i in range(count)]
+        if packed is not None:
+            levels = [LEVELS[i % len(LEVELS)] for i in range(max(count, len(LEVELS)))]
+            self._levels = [(level, mask_at(level, next(packed), ids.mask, i)) for i, level in enumerate(levels)]
+
+    def __call__(self, eval_step: EvalStep, params: Any) -> dict[str, Any]:
+        """Measure.
+
+        Returns:
+            `loss`, `nll` and `nll_by_noise` as in training, of the stage's own rows. But for a causal model also
+            `elbo`: nats a token that the text costs at most (the bound of arXiv 2406.07524), and `nll_at`: the mean
+            cross-entropy of masks at each of LEVELS.
+        """
+        rows = [jax.device_get(eval_step(params, batch)) for batch in self._rows]
+        at_levels = [(level, jax.device_get(eval_step(params, batch))) for level, batch in self._levels]
+        values = _mean(rows or [sums for _, sums in at_levels])
+        if at_levels:
+            by_level = [_mean([sums for at, sums in at_levels if at == level]) for level in LEVELS]
+            values["elbo"] = float(np.mean([level["loss"] for level in by_level]))
+            values["nll_at"] = [level["nll"] for level in by_level]
+        return values
+
+
+def open_evaluation(
+    config: TrainConfig,
+    corpus: Path,
+    tokenizer: Path,
+    ids: TokenIds,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Evaluation | None:
+    """What to measure on the held-out text of a corpus; None if it has none, or less than a row of it."""
+    if not any(corpus.glob("**/held_out-*.parquet")):
+        return None
+
+    def open_as(batches: str) -> Batches:
+        stage = dataclasses.replace(config.stage, batches=batches)
+        return open_batches(dataclasses.replace(config, stage=stage), corpus, tokenizer, "held_out", progress)
+
+    kind = config.stage.batches
+    try:
+        rows = open_as(kind) if kind != "packed" else None
+        return Evaluation(config, ids, rows, open_as("packed") if kind != "causal" else None)
+    except TooFewTokensError:
+        return None
+
+
+def mask_at(level: float, batch: Batch, mask_id: int, seed: int) -> Batch:
+    """A packed batch with each maskable token masked at one noise level, with weights as `noise.corrupt` gives them."""
+    draws = np.random.default_rng(seed).random(batch["tokens"].shape)
+    masked = batch["maskable"] & (draws < level)
+    return {
+        "inputs": np.where(masked, mask_id, batch["tokens"]).astype(np.int32),
+        "targets": batch["tokens"],
+        "weights": np.where(masked, 1.0 / level, 0.0).astype(np.float32),
+        "segment_ids": batch["segment_ids"],
+    }
+
+
+def _mean(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    total = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0), *results)
+    return report({**total, "loss": total["loss"] / len(results)})

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock
 
 from coda_train.data import decontaminate
 from coda_train.data.deduplicate import NearDuplicates, exact_digest
@@ -127,8 +128,7 @@ def build_corpus(
     tell = progress or (lambda stage, done, total: None)
     if not 0 <= config.held_out_fraction < 1:
         raise ValueError(f"held_out_fraction must be in [0, 1), not {config.held_out_fraction}")
-    if config.out.exists() and not config.overwrite and (not config.out.is_dir() or any(config.out.iterdir())):
-        raise FileExistsError(f"{config.out} already exists; remove it or allow overwriting")
+    _refuse_existing(config)
     digests = decontaminate.load_digests(config.decontaminate)
     dropped: Counter[str] = Counter()
     refused: dict[str, str] = {}
@@ -265,6 +265,20 @@ def _write(
 ) -> None:
     out = config.out
     out.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(out.with_name(f".{out.name}.lock")):  # two at once must not share the temporary folder
+        _refuse_existing(config)
+        _write_folder(config, splits, report, run, tell)
+
+
+def _refuse_existing(config: CorpusConfig) -> None:
+    if config.out.exists() and not config.overwrite and (not config.out.is_dir() or any(config.out.iterdir())):
+        raise FileExistsError(f"{config.out} already exists; remove it or allow overwriting")
+
+
+def _write_folder(
+    config: CorpusConfig, splits: dict[str, list[Found]], report: CorpusReport, run: OrderedMap, tell: Progress
+) -> None:
+    out = config.out
     temporary = out.with_name(f".{out.name}.partial").absolute()
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()

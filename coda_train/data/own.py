@@ -6,13 +6,15 @@ from coda_train.data.corpus import CorpusConfig, CorpusReport, Progress, build_c
 from coda_train.data.examine import Rules
 
 HELD_OUT = 0.05
+EXTENSIONS = (".py", ".js", ".mjs", ".jsx", ".ts", ".tsx")
+"""Of the languages whose syntax decides where holes are."""
 
 
 def corpus_of(folder: Path, out: Path, progress: Progress | None = None) -> tuple[Path, CorpusReport | None]:
     """A corpus as it is, or one made of the source files in a folder.
 
-    They are taken to be one's own: no licence is asked for, files alone are held out (a repository is one package), and
-    neither a short file nor test data is a reason to leave out more than the rules for code do.
+    They are taken to be one's own: no licence is asked for, and single files are held out, since a repository is one
+    package. What is generated, data-like, double or does not parse is left out as ever.
 
     Args:
         folder: a corpus or mixture (see `coda-train data`), or a folder of sources.
@@ -21,13 +23,18 @@ def corpus_of(folder: Path, out: Path, progress: Progress | None = None) -> tupl
 
     Returns: the corpus' folder, and the report of a new one.
 
-    Raises: NotADirectoryError without the folder, ValueError if no file is left after filtering.
+    Raises: ValueError if no file is left after filtering.
     """
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is not a folder")
     if is_corpus(folder):
         return folder, None
     if is_corpus(out):
         return out, None
-    config = CorpusConfig((folder,), out, rules=Rules(licences=("any",)), held_out_fraction=HELD_OUT, hold_out="file")
+    config = CorpusConfig(
+        sources=(folder,),
+        out=out,
+        extensions=EXTENSIONS,
+        rules=Rules(licences=("any",)),
+        held_out_fraction=HELD_OUT,
+        hold_out="file",
+    )
     return out, build_corpus(config, progress)

@@ -6,15 +6,20 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
+from filelock import FileLock
 
 from coda_train.data.corpus import Progress, split_files, split_members
 from coda_train.data.weights import is_mixture, write_weights
 from coda_train.tokenizer import encode_texts, load_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 INDEX = "index.json"
 _FORMAT = 1
@@ -92,17 +97,30 @@ def _named(progress: Progress, name: str, stage: str, done: int, total: int) -> 
 
 
 def _tokenise(corpus: Path, tokenizer: Path, target: Path, split: str, progress: Progress | None) -> ShardIndex:
-    sources = split_files(corpus, split)
-    encoder = load_tokenizer(tokenizer)
+    sources, encoder = split_files(corpus, split), load_tokenizer(tokenizer)
     fingerprint = _fingerprint([*sources, tokenizer / "tokenizer.json"])
-    if target.exists():
-        try:
-            index = _read_index(target)
-            if index.fingerprint == fingerprint:
-                _verify(target, index)
-                return index
-        except ShardError:
-            pass  # damaged shards are made anew
+    if index := _unchanged(target, fingerprint):
+        return index
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(f".{target.name}.lock")):  # a second run waits, and finds the work done
+        return _unchanged(target, fingerprint) or _make(sources, encoder, target, split, fingerprint, progress)
+
+
+def _unchanged(target: Path, fingerprint: str) -> ShardIndex | None:
+    """The index of whole shards of this fingerprint; None for others, and for damaged ones, which are made anew."""
+    try:
+        index = _read_index(target)
+        if index.fingerprint != fingerprint:
+            return None
+        _verify(target, index)
+    except ShardError:
+        return None
+    return index
+
+
+def _make(
+    sources: list[Path], encoder: "Tokenizer", target: Path, split: str, fingerprint: str, progress: Progress | None
+) -> ShardIndex:
     vocab_size = encoder.get_vocab_size()
     total = sum(pq.read_metadata(source).num_rows for source in sources)
     temporary = target.with_name(f".{target.name}.partial")

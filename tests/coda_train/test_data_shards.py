@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +124,16 @@ def test_what_is_not_there(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"tokenizer\.json"):
         tokenise_corpus(corpus, tmp_path, tmp_path, "train")
     assert not list(tmp_path.iterdir())
+
+
+def test_two_at_once_do_the_work_once(corpus: Path, tmp_path: Path) -> None:
+    worked: list[str] = []
+
+    def tokenise(name: str):
+        return tokenise_corpus(corpus, corpus / "tokenizer", tmp_path, "train", lambda *_: worked.append(name))
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(tokenise, ("one", "two"))
+    assert first == second
+    assert len(set(worked)) == 1
+    assert len(Shards(tmp_path / "train")) == len(TEXTS)

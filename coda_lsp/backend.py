@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from coda_lsp.engine.client import InfillAnswer, InfillRequest, ProgressCallback
+from coda_lsp.engine.client import ProgressCallback
 from coda_lsp.engine.connection import Connection, open_engine
 from coda_lsp.engine.errors import EngineError, EngineUnusableError
+from coda_lsp.engine.request import InfillAnswer, InfillRequest
 from coda_lsp.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coda_lsp.engine.client import InfillRequest
 from coda_lsp.engine.connection import open_engine
 from coda_lsp.engine.errors import EngineError
+from coda_lsp.engine.request import Hole, InfillRequest
 from coda_lsp.languages import LANGUAGES, load_grammar
 from coda_lsp.settings import Settings, parse_settings
 
@@ -80,18 +80,8 @@ def _examine_languages(findings: Findings) -> None:
 
 
 async def _examine_engine(settings: Settings, findings: Findings) -> None:
-    request = InfillRequest(
-        before=_EXAMPLE_PREFIX,
-        after=_EXAMPLE_SUFFIX,
-        hint=None,
-        single_line=True,
-        max_tokens=settings.max_tokens,
-        candidates=1,
-        context_tokens=settings.context_tokens,
-        steps=settings.steps,
-        algorithm=settings.algorithm,
-        deadline_ms=settings.deadline_ms,
-    )
+    hole = Hole(single_line=True, max_tokens=settings.max_tokens)
+    request = InfillRequest.of(settings, _EXAMPLE_PREFIX, hole, _EXAMPLE_SUFFIX)
     since_s = time.perf_counter()
     try:
         async with open_engine(settings) as connection:
@@ -103,7 +93,7 @@ async def _examine_engine(settings: Settings, findings: Findings) -> None:
             since_s = time.perf_counter()
             answer = await connection.client.infill(request)
             findings.second_ms = _milliseconds_since(since_s)
-            findings.example = answer.fills[0].text if answer.fills else None
+            findings.example = answer.candidates[0].fills[0] if answer.candidates else None
     except EngineError as error:
         findings.problems.append(str(error))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -90,6 +90,10 @@ class DocumentStore:
     def close(self, uri: str) -> None:
         """Forget a document; one that is not open is no error."""
         self._snapshots.pop(uri, None)
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        """The newest snapshot of each open document, in the order of opening."""
+        return iter(tuple(self._snapshots.values()))
 
     def get(self, uri: str) -> Snapshot | None:
         """The newest snapshot of a document, None when it is not open."""

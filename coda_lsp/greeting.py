@@ -16,10 +16,17 @@ from coda_lsp import __version__
 
 COMMANDS = (
     "coda.fillSelection",
+    "coda.fillHoles",
+    "coda.regenerate",
     "coda.restart",
     "coda.status",
+    "coda.stats",
+    "coda.accepted",
+    "coda.partiallyAccepted",
+    "coda.shown",
 )
-CODE_ACTION_KINDS = ("refactor.rewrite.coda",)
+CODE_ACTION_KINDS = ("refactor.rewrite.coda", "source.coda")
+COMPLETION_TRIGGERS = (".", "(", "[", "=")
 
 _CHUNK_BYTES = 1 << 16
 _ENCODINGS = ("utf-8", "utf-16", "utf-32")
@@ -48,7 +55,9 @@ def greet(source: int, output: int) -> Greeting:
     if message is None or message.get("method") != "initialize" or message.get("jsonrpc") != "2.0":
         return Greeting(data)
     msg_id, params = message.get("id"), message.get("params")
-    if not isinstance(msg_id, int | str) or isinstance(msg_id, bool) or not is_usable(params):
+    if not isinstance(msg_id, int | str) or isinstance(msg_id, bool):
+        return Greeting(data)
+    if not isinstance(params, dict) or not is_usable(params):
         return Greeting(data)
     answer = {"id": msg_id, "jsonrpc": "2.0", "result": initialize_result(params)}
     text = json.dumps(answer, separators=(",", ":")).encode()
@@ -68,6 +77,8 @@ def initialize_result(params: Mapping[str, Any]) -> dict[str, Any]:
         "inlineCompletionProvider": {},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}, "fileOperations": {}},
     }
+    if not offers_inline_completion(params):
+        capabilities["completionProvider"] = {"triggerCharacters": list(COMPLETION_TRIGGERS)}
     return {"capabilities": capabilities, "serverInfo": {"name": "coda-lsp", "version": __version__}}
 
 

@@ -27,14 +27,16 @@ _DOCSTRING = re.compile(r"(?<=:)[ \t]*[\r\n]\s*\"+$")
 class HoleSpan:
     """A span of the text that the model fills: offsets in code points, `end` excluded.
 
-    `kind` is one of line-tail, line-middle, brackets, blank-line, between-statements, block-body, string, comment and
-    selection; `single_line` says that the fill may hold no line end.
+    `kind` is one of line-tail, line-middle, brackets, blank-line, between-statements, block-body, string, comment,
+    selection, body and marker; `single_line` says that the fill may hold no line end. `instruction` is a comment in the
+    span that tells what to write.
     """
 
     start: int
     end: int
     single_line: bool
     kind: str
+    instruction: str = ""
 
 
 def hole_at_cursor(text: str, offset: int, language_id: str, *, invoked: bool = False) -> HoleSpan | None:
@@ -61,6 +63,13 @@ def hole_at_cursor(text: str, offset: int, language_id: str, *, invoked: bool = 
     if not invoked and _splits_word(head, tail) and _code_length(tail) > _QUIET_ABOVE:
         return None
     return HoleSpan(offset, offset, True, "brackets" if context.in_brackets else "line-middle")
+
+
+def closers_to_line_end(text: str, offset: int) -> str:
+    """The closers, if nothing else, that stand between an offset and the end of its line, without blanks at the end."""
+    _, line_end = _line_around(text, offset)
+    tail = text[offset:line_end].rstrip()
+    return tail if tail and _CLOSERS.issuperset(tail) else ""
 
 
 def hole_for_selection(text: str, start: int, end: int, language_id: str) -> HoleSpan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class CodaProtocol(LanguageServerProtocol):
     def __init__(self, server: LanguageServer, converter: Converter) -> None:
         super().__init__(server, converter)
         self.documents = DocumentStore()
+        self.on_edit: Callable[[Snapshot, int], None] = lambda document, line: None
         self.shutdown_requested = False
         self.greeted: str | int | None = None  # the id of the `initialize` that was answered before we were there
         self.ended = threading.Event()
@@ -143,11 +145,15 @@ class CodaProtocol(LanguageServerProtocol):
     def _did_change(self, params: types.DidChangeTextDocumentParams) -> None:
         document = params.text_document
         try:
-            self.documents.change(document.uri, document.version, params.content_changes, self.encoding())
+            edited = self.documents.change(document.uri, document.version, params.content_changes, self.encoding())
         except (PositionError, UnknownDocumentError) as error:
             # Whatever it holds now differs from the editor's: better no suggestion than one for another text.
             self.documents.close(document.uri)
             logger.warning("%s No suggestions for %s until it is opened again.", error, document.uri)
+            return
+        ranges = [getattr(change, "range", None) for change in params.content_changes]
+        if ranges and ranges[-1] is not None:
+            self.on_edit(edited, ranges[-1].start.line)
 
     def _did_close(self, params: types.DidCloseTextDocumentParams) -> None:
         self.documents.close(params.text_document.uri)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from lsprotocol import types
@@ -16,13 +16,16 @@ from pygls.lsp.server import LanguageServer
 
 from coda_lsp import __version__
 from coda_lsp.backend import Backend, Status
+from coda_lsp.configuration import Configuration
+from coda_lsp.counters import Counters
 from coda_lsp.engine.errors import EngineError
-from coda_lsp.features.fill_selection import FillSelection
+from coda_lsp.features.code_actions import CodeActions
 from coda_lsp.features.inline_completion import InlineCompletion
 from coda_lsp.features.work_progress import work_progress
 from coda_lsp.logs import ROOT, EditorLog, set_level
 from coda_lsp.protocol import CodaProtocol
-from coda_lsp.settings import Settings, parse_settings
+from coda_lsp.settings import Settings
+from coda_lsp.snippets.collect import SnippetCollector
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +43,15 @@ class CodaServer(LanguageServer):
     def __init__(self, *, may_choose_python: bool) -> None:
         """`may_choose_python`: whether the client is trusted to name a program that is run as the engine's Python."""
         super().__init__("coda-lsp", __version__, protocol_cls=CodaProtocol)
-        self.settings = self._start_options = Settings()
-        self._may_choose_python = may_choose_python
-        self._loaded: tuple[object, ...] | None = None
+        self.configuration = Configuration(may_choose_python=may_choose_python)
+        self.counters = Counters()
         self.backend = Backend(self._show_status)
-        self.inline = InlineCompletion(self.backend, lambda: self.settings)
-        self.fill = FillSelection(self, self.protocol.documents, self.backend, lambda: self.settings)
+        documents, settings = self.protocol.documents, self.configuration.of
+        self._snippets = SnippetCollector(lambda: documents, settings, self._folders)
+        self.protocol.on_edit = self._snippets.edits.add
+        self.inline = InlineCompletion(self.backend, settings, self._snippets.collect, self.counters)
+        self.actions = CodeActions(self, documents, self.backend, settings, self._snippets.collect)
+        self._loaded: tuple[object, ...] | None = None
         self._editor_log = EditorLog(self.window_log_message)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,18 +70,24 @@ class CodaServer(LanguageServer):
 
     def set_start_options(self, raw: object) -> None:
         """Take over `initializationOptions`; what the editor's configuration does not say stays as it is there."""
-        self._configure(raw)
-        self._start_options = self.settings
+        experimental = self.client_capabilities.experimental
+        self.counters.reports_shown = isinstance(experimental, dict) and bool(experimental.get("codaShown"))
+        self._take_over(self.configuration.start(raw))
 
-    def reconfigure(self, raw: object) -> None:
+    def reconfigure(self, raw: object = None) -> None:
         """Take over settings that have changed; they are fetched where the editor can be asked for them."""
         self._in_background(self._reconfigure(raw))
+
+    def forget(self, uri: str) -> None:
+        """Drop what is kept of a document that was closed."""
+        self.inline.forget(uri)
+        self.actions.forget(uri)
 
     async def load_engine(self) -> None:
         """Start the engine, or start it again, with a progress bar until it is ready."""
         self.inline.clear()
-        self._loaded = _engine_settings(self.settings)
-        await self.backend.restart(self.settings)
+        self._loaded = _engine_settings(self.configuration.session)
+        await self.backend.restart(self.configuration.session)
         async with work_progress(self, "CoDA", self.backend.status.message):
             with contextlib.suppress(EngineError):  # it is shown with the status
                 await self.backend.ready()
@@ -87,15 +99,15 @@ class CodaServer(LanguageServer):
         # A request that failed has been answered with the error; one that broke is logged by pygls, with a traceback.
         logger.log(logging.DEBUG if source is FeatureRequestError else logging.ERROR, "%s", error)
 
-    def _configure(self, raw: object) -> None:
-        self.settings, problems = parse_settings(raw, self._start_options)
-        if self.settings.python is not None and not self._may_choose_python:
-            self.settings = replace(self.settings, python=None)
-            problems += ("coda.python is not taken from clients that connect over TCP.",)
+    def _take_over(self, problems: tuple[str, ...]) -> None:
         for problem in problems:
             self._show(types.MessageType.Warning, problem)
         self.inline.clear()
-        set_level(self.settings.log_level)
+        self.counters.enabled = self.configuration.session.counters
+        set_level(self.configuration.session.log_level)
+
+    def _folders(self) -> list[str]:
+        return list(self.protocol.workspace.folders) or [uri for uri in [self.protocol.workspace.root_uri] if uri]
 
     async def _begin(self) -> None:
         if get_capability(self.client_capabilities, "workspace.did_change_configuration.dynamic_registration", False):
@@ -110,9 +122,9 @@ class CodaServer(LanguageServer):
         if self._can_pull:
             await self._pull_configuration()
         elif isinstance(raw, dict):
-            self._configure(raw.get(SECTION))
+            self._take_over(self.configuration.update(raw.get(SECTION)))
         # Editors send this at the start as well, when `_begin` has still to load the engine for the first time.
-        if self._loaded not in (None, _engine_settings(self.settings)):
+        if self._loaded not in (None, _engine_settings(self.configuration.session)):
             await self.load_engine()
 
     @property
@@ -120,14 +132,17 @@ class CodaServer(LanguageServer):
         return get_capability(self.client_capabilities, "workspace.configuration", False)
 
     async def _pull_configuration(self) -> None:
-        params = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
+        folders = list(self.protocol.workspace.folders)
+        scopes = [types.ConfigurationItem(section=SECTION, scope_uri=uri) for uri in folders]
+        params = types.ConfigurationParams([types.ConfigurationItem(section=SECTION), *scopes])
         answer = asyncio.ensure_future(self.workspace_configuration_async(params))
         # Not wait_for: a late answer to a cancelled request would raise in pygls.
         await asyncio.wait([answer], timeout=CONFIGURATION_TIMEOUT_S)
         if not answer.done() or answer.exception() is not None:
             logger.warning("The editor did not say how coda is configured; its start options are used.")
             return
-        self._configure(next(iter(answer.result()), None))
+        session, *by_folder = answer.result() or [None]
+        self._take_over(self.configuration.update(session, dict(zip(folders, by_folder, strict=False))))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

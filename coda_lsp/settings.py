@@ -67,6 +67,7 @@ class Settings:
     )
     in_strings: bool = _setting(False, "Suggest inside string literals while typing.", kind=bool)
     in_comments: bool = _setting(False, "Suggest inside comments while typing.", kind=bool)
+    multi_line: bool = _setting(True, "Suggest whole blocks where the syntax asks for one; off, one line.", kind=bool)
     max_tokens: int = _setting(48, "Upper bound of a suggestion's length, in tokens.", kind=int, minimum=1, maximum=512)
     context_tokens: int = _setting(
         512,
@@ -74,6 +75,20 @@ class Settings:
         kind=int,
         minimum=16,
         maximum=32768,
+    )
+    snippet_tokens: int = _setting(
+        128,
+        "How many of the context's tokens may come from other files; 0 sends nothing of them.",
+        kind=int,
+        minimum=0,
+        maximum=8192,
+    )
+    context_from_open_files: bool = _setting(True, "Send snippets of other open files to the model.", kind=bool)
+    context_from_recent_edits: bool = _setting(
+        True, "Send snippets of where other files were edited lately to the model.", kind=bool
+    )
+    context_from_imports: bool = _setting(
+        True, "Send signatures of what the document imports from the workspace to the model.", kind=bool
     )
     steps: int | None = _setting(
         None,
@@ -102,7 +117,13 @@ class Settings:
         minimum=1,
         maximum=600_000,
     )
-    candidates: int = _setting(1, "Alternatives to offer, best first.", kind=int, minimum=1, maximum=8)
+    candidates: int = _setting(
+        3, "Alternatives to offer when a suggestion is asked for, best first.", kind=int, minimum=1, maximum=8
+    )
+    hole_marker: str = _setting("__FILL__", "What marks a hole anywhere in the code.", kind=str)
+    counters: bool = _setting(
+        True, "Count locally what is shown and accepted, for the command coda.stats; nothing is sent.", kind=bool
+    )
     log_level: str = _setting(
         "info",
         "How much goes to the log.",

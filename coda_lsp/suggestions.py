@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _KEPT_A_DOCUMENT = 16
 _KEPT_DOCUMENTS = 32
@@ -13,10 +13,11 @@ _MOST_AUTO_CLOSED = 3
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A text for the hole, and how sure the model is of it, from 0 to 1."""
+    """A text for the hole, and how sure the model is of it, from 0 to 1; `id` stays while the user types along it."""
 
     text: str
     confidence: float
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Answered:
             return None
         end = cursor + closed + self.end - self.cursor
         along = tuple(
-            Suggestion(each.text[len(typed) :], each.confidence)
+            replace(each, text=each.text[len(typed) :])
             for each in self.suggestions
             if each.text.startswith(typed)
             and len(each.text) > len(typed)

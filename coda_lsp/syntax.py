@@ -119,7 +119,7 @@ class SyntaxTree:
 def parse(text: str, language_id: str, offset: int) -> SyntaxTree | None:
     """Parse the text around an offset; None for a language that is not in the table or whose grammar can't load."""
     language = language_for(language_id)
-    parser = _parser(language) if language is not None else None
+    parser = parser_for(language) if language is not None else None
     if language is None or parser is None:
         return None
     start, end = _window(text, offset)
@@ -141,7 +141,8 @@ def _is_unclosed(node: tree_sitter.Node) -> bool:
 
 
 @cache
-def _parser(language: Language) -> tree_sitter.Parser | None:
+def parser_for(language: Language) -> tree_sitter.Parser | None:
+    """The parser of a language; None where its grammar can't be loaded."""
     try:
         from tree_sitter import Parser
 

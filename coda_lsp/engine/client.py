@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from coda_lsp.engine.errors import EngineError, EngineLostError, EngineUnusableError
+from coda_lsp.engine.request import InfillAnswer, InfillRequest
 
 if TYPE_CHECKING:
     import httpx
@@ -17,58 +18,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0
 # Every denoising step sends a line, so a silence this long means that the engine hangs.
 SILENCE_TIMEOUT_S = 60.0
-MAX_HOLE_TOKENS = 512
 
 ProgressCallback = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class InfillRequest:
-    """A text with one hole, between `before` and `after`; `hint` is what stood in it."""
-
-    before: str
-    after: str
-    hint: str | None
-    single_line: bool
-    max_tokens: int
-    candidates: int
-    context_tokens: int
-    steps: int | None
-    algorithm: str
-    deadline_ms: int | None
-
-    def body(self) -> dict[str, Any]:
-        """The JSON body of POST /v1/infill."""
-        hole = {
-            "hint": self.hint,
-            "single_line": self.single_line,
-            "max_tokens": min(self.max_tokens, MAX_HOLE_TOKENS),
-        }
-        return {
-            "segments": [{"text": self.before}, {"hole": hole}, {"text": self.after}],
-            "candidates": self.candidates,
-            "context_tokens": self.context_tokens,
-            "steps": self.steps,
-            "algorithm": self.algorithm,
-            "deadline_ms": self.deadline_ms,
-        }
-
-
-@dataclass(frozen=True)
-class Fill:
-    """One way to fill the hole; `confidence` is from 0 to 1."""
-
-    text: str
-    confidence: float
-
-
-@dataclass(frozen=True)
-class InfillAnswer:
-    """The fills, best first, and what they cost; `model_ms` is the time spent in the model."""
-
-    fills: tuple[Fill, ...]
-    steps: int
-    model_ms: float
 
 
 @dataclass(frozen=True)
@@ -145,7 +96,7 @@ class EngineClient:
                         case "progress" if on_progress is not None:
                             on_progress(int(event["step"]), int(event["steps"]))
                         case "result":
-                            return _answer(event)
+                            return InfillAnswer.of(event)
                         case "error":
                             raise EngineError(str(event["message"]))
         except httpx.HTTPError as error:
@@ -169,11 +120,6 @@ async def _json_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, A
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield json.loads(line)
-
-
-def _answer(event: dict[str, Any]) -> InfillAnswer:
-    fills = tuple(Fill(str(each["fills"][0]), float(each["confidence"])) for each in event["candidates"])
-    return InfillAnswer(fills, int(event["steps"]), float(event["timings"]["model_ms"]))
 
 
 def _refusal(status: int, content: bytes) -> EngineError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -13,16 +14,19 @@ from lsprotocol import types
 
 from coda_lsp.backend import Backend
 from coda_lsp.context import window_around, with_line_ends_of, with_unix_line_ends
+from coda_lsp.counters import Counters
 from coda_lsp.documents import Snapshot
-from coda_lsp.engine.client import InfillRequest
 from coda_lsp.engine.errors import EngineError
+from coda_lsp.engine.request import Hole, InfillRequest, Snippet
 from coda_lsp.filters import apply_filters
-from coda_lsp.holes import HoleSpan, hole_at_cursor
-from coda_lsp.secret_files import is_secret
+from coda_lsp.holes import HoleSpan, closers_to_line_end, hole_at_cursor
+from coda_lsp.private_files import refusal
 from coda_lsp.settings import Settings
 from coda_lsp.suggestions import Answered, Shown, Suggestion, SuggestionCache
 
 logger = logging.getLogger(__name__)
+
+ACCEPTED = "coda.accepted"  # the command that an editor runs once it has inserted a suggestion
 
 
 class NothingToShow(Exception):
@@ -52,11 +56,21 @@ class _Cursor:
 class InlineCompletion:
     """Suggests at the cursor, with one live request a document: a newer one cancels the older."""
 
-    def __init__(self, backend: Backend, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        settings: Callable[[str], Settings],
+        snippets: Callable[[Snapshot, int], tuple[Snippet, ...]],
+        counters: Counters,
+    ) -> None:
+        """`settings(uri)` are a document's, `snippets(document, offset)` go with a request there."""
         self._backend = backend
         self._settings = settings
+        self._snippets = snippets
+        self._counters = counters
         self._cache = SuggestionCache()
         self._live: dict[str, asyncio.Task[object]] = {}
+        self._ids = itertools.count(1)
         self.last_outcome = "Nothing has been asked for yet."
 
     async def complete(
@@ -68,19 +82,24 @@ class InlineCompletion:
         """
         since_s = time.perf_counter()
         cursor = _cursor_of(document, params, encoding)
+        from_cache = False
         with self._alone(document.uri):
             try:
-                shown = await self._suggest(cursor)
+                shown, from_cache = await self._suggest(cursor)
                 self.last_outcome = f"Shown: {len(shown.suggestions)} suggestion(s)."
             except (NothingToShow, EngineError) as reason:
                 shown = Shown(cursor.offset, cursor.offset, ())
                 self.last_outcome = str(reason)
-        logger.debug("%s %.1f ms", self.last_outcome, (time.perf_counter() - since_s) * 1e3)
+        latency_ms = (time.perf_counter() - since_s) * 1e3
+        logger.debug("%s %.1f ms", self.last_outcome, latency_ms)
+        gains = {each.id: len(each.text) - (shown.end - shown.start) for each in shown.suggestions}
+        self._counters.answered(document.uri, gains, latency_ms, from_cache=from_cache)
         return types.InlineCompletionList(_items(shown, cursor, encoding))
 
     def forget(self, uri: str) -> None:
         """Drop what is kept of a document that was closed."""
         self._cache.forget(uri)
+        self._counters.forget(uri)
         if (live := self._live.pop(uri, None)) is not None:
             live.cancel()
 
@@ -102,11 +121,13 @@ class InlineCompletion:
             if self._live.get(uri) is task:
                 del self._live[uri]
 
-    async def _suggest(self, cursor: _Cursor) -> Shown:
-        settings = self._settings()
+    async def _suggest(self, cursor: _Cursor) -> tuple[Shown, bool]:
+        """What to show, and whether it was known. Raises NothingToShow and EngineError."""
+        settings = self._settings(cursor.document.uri)
         _require_wanted(cursor, settings)
         candidates = settings.candidates if cursor.invoked else 1
         shown = self._cache.find(cursor.document.uri, cursor.text, cursor.offset, candidates)
+        from_cache = shown is not None
         if shown is None:
             hole = _choose_hole(cursor, settings)
             if cursor.invoked:
@@ -115,32 +136,26 @@ class InlineCompletion:
             self._cache.add(cursor.document.uri, answered)
             shown = answered.at(cursor.text, cursor.offset)
             assert shown is not None, "an answer applies to the text that it was made for"
-        return _worth_showing(shown, cursor, settings)
+        return _worth_showing(shown, cursor, settings), from_cache
 
     async def _ask(self, cursor: _Cursor, hole: HoleSpan, candidates: int, settings: Settings) -> Answered:
-        text = cursor.text
+        text, document = cursor.text, cursor.document
         window = window_around(text, hole.start, hole.end)
         before, after = text[window.start : hole.start], text[hole.end : window.end]
         prefix, suffix = with_unix_line_ends(before), with_unix_line_ends(after)
-        request = InfillRequest(
-            before=prefix,
-            after=suffix,
-            hint=None,
-            single_line=hole.single_line,
-            max_tokens=settings.max_tokens,
-            candidates=candidates,
-            context_tokens=settings.context_tokens,
-            steps=settings.steps,
-            algorithm=settings.algorithm,
-            deadline_ms=settings.deadline_ms,
-        )
+        place = Hole(single_line=hole.single_line or not settings.multi_line, max_tokens=settings.max_tokens)
+        snippets = self._snippets(document, min(cursor.offset, document.buffer.length))
+        request = InfillRequest.of(settings, prefix, place, suffix, candidates=candidates, snippets=snippets)
         answer = await self._backend.infill(request)
         kept: dict[str, float] = {}
-        for fill in answer.fills:
-            outcome = apply_filters(fill.text, prefix, suffix, cursor.document.language_id)
-            logger.debug("%r (%.2f) became %r by %s", fill.text, fill.confidence, outcome.text, outcome.fired)
+        for candidate in answer.candidates:
+            outcome = apply_filters(candidate.fills[0], prefix, suffix, document.language_id)
+            self._counters.filtered(outcome.fired)
+            logger.debug(
+                "%r (%.2f) became %r by %s", candidate.fills[0], candidate.confidence, outcome.text, outcome.fired
+            )
             if outcome.text:
-                kept.setdefault(with_line_ends_of(outcome.text, text), fill.confidence)
+                kept.setdefault(with_line_ends_of(outcome.text, text), candidate.confidence)
         return Answered(
             start=hole.start,
             end=hole.end,
@@ -150,7 +165,7 @@ class InlineCompletion:
             after=after,
             to_end=window.end == len(text),
             candidates=candidates,
-            suggestions=tuple(Suggestion(text, confidence) for text, confidence in kept.items()),
+            suggestions=tuple(Suggestion(each, sure, f"s{next(self._ids)}") for each, sure in kept.items()),
         )
 
 
@@ -174,8 +189,8 @@ def _require_wanted(cursor: _Cursor, settings: Settings) -> None:
         raise NothingToShow("Suggestions are off (coda.enable).")
     if settings.enable == "manual" and not cursor.invoked:
         raise NothingToShow("Suggestions appear only when asked for (coda.enable).")
-    if settings.server_url is not None and is_secret(cursor.document.uri):
-        raise NothingToShow("Files that hold secrets by their name are not sent to a team server.")
+    if (reason := refusal(cursor.document.uri, settings)) is not None:
+        raise NothingToShow(reason)
 
 
 def _choose_hole(cursor: _Cursor, settings: Settings) -> HoleSpan:
@@ -206,11 +221,22 @@ def _worth_showing(shown: Shown, cursor: _Cursor, settings: Settings) -> Shown:
 
 def _items(shown: Shown, cursor: _Cursor, encoding: types.PositionEncodingKind) -> list[types.InlineCompletionItem]:
     document, popup = cursor.document, cursor.popup
-    start, end, head = shown.start, shown.end, ""
-    if popup is not None:
+    start, end, head, closers = shown.start, shown.end, "", ""
+    if popup is None:
+        # What an editor has closed ahead of the cursor is written once more: then the cursor ends up behind it.
+        closers = closers_to_line_end(cursor.text, end)
+        end += len(closers)
+    else:
         if shown.start < cursor.offset:  # it would replace a part of the popup's entry, and editors refuse that
             return []
         head = popup.text
         start, end = popup.start, shown.end - len(popup.text) + popup.end - popup.start
     span = types.Range(document.position_at(start, encoding), document.position_at(end, encoding))
-    return [types.InlineCompletionItem(head + each.text, range=span) for each in shown.suggestions]
+    return [
+        types.InlineCompletionItem(
+            head + each.text + closers,
+            range=span,
+            command=types.Command("Accepted", ACCEPTED, arguments=[{"id": each.id}]),
+        )
+        for each in shown.suggestions
+    ]

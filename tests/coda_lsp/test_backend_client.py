@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from coda_lsp.backend import Backend, Status
-from coda_lsp.engine.client import EngineClient, Fill, InfillRequest
+from coda_lsp.engine.client import EngineClient
 from coda_lsp.engine.errors import EngineError, EngineLostError, EngineUnusableError
+from coda_lsp.engine.request import Candidate, Hole, InfillRequest, Snippet
 from coda_lsp.settings import Settings
 
 RESULT = {
@@ -20,17 +21,13 @@ RESULT = {
     "length_policy": "grid",
     "timings": {"queue_ms": 0.1, "tokenize_ms": 0.2, "model_ms": 3.5, "total_ms": 4.0},
 }
-REQUEST = InfillRequest(
-    before="a = ",
-    after="\n",
-    hint=None,
-    single_line=True,
-    max_tokens=768,
+REQUEST = InfillRequest.of(
+    Settings(context_tokens=64, snippet_tokens=100, algorithm="entropy", deadline_ms=100),
+    "a = ",
+    Hole(single_line=True, max_tokens=768),
+    "\n",
     candidates=2,
-    context_tokens=64,
-    steps=None,
-    algorithm="entropy",
-    deadline_ms=100,
+    snippets=(Snippet("b.py", "def b(): ...\n"),),
 )
 
 
@@ -83,13 +80,16 @@ async def test_progress_and_answer_with_every_kind_of_line_end_in_the_fill() -> 
     seen: list[tuple[int, int]] = []
     async with connected(peer) as client:
         answer = await client.infill(REQUEST, lambda step, steps: seen.append((step, steps)))
-    assert answer.fills == (Fill("a\u2028\x0cb\x85", 0.5),)
+    assert answer.candidates == (Candidate(("a\u2028\x0cb\x85",), 0.5, (0.5,)),)
     assert (answer.steps, answer.model_ms) == (2, 3.5)
     assert seen == [(1, 2), (2, 2)]
     head, _, body = peer.requests[0].partition(b"\r\n\r\n")
     assert b"authorization: bearer secret" in head.lower()
     sent = json.loads(body)
     assert sent["segments"][1] == {"hole": {"hint": None, "single_line": True, "max_tokens": 512}}, "the engine's limit"
+    assert sent["snippets"] == [{"path": "b.py", "text": "def b(): ...\n"}]
+    assert sent["snippet_tokens"] == 64, "no more than there is context"
+    assert sent["priority"] == "typed"
     assert [segment.get("text") for segment in sent["segments"]] == ["a = ", None, "\n"]
     assert sent["deadline_ms"] == 100
 
@@ -104,6 +104,7 @@ async def test_progress_and_answer_with_every_kind_of_line_end_in_the_fill() -> 
         (streamed({"event": "error", "message": "Out of memory."}), EngineError, "Out of memory."),
         (streamed({"event": "started", "queue_ms": 0}), EngineLostError, "closed the connection"),
         (streamed({**RESULT, "candidates": [{}]}), EngineError, "version may differ"),
+        (streamed({**RESULT, "candidates": [{"fills": [], "confidence": 1}]}), EngineError, "version may differ"),
         (streamed(["not an object"]), EngineError, "version may differ"),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{broken\n", EngineError, "version may differ"),
         (b"SSH-2.0 no http\r\n", EngineLostError, "can't be reached"),

@@ -9,22 +9,24 @@ import pytest
 from lsprotocol import types
 
 from coda_lsp.backend import Backend
+from coda_lsp.counters import Counters
 from coda_lsp.documents import DocumentStore, PositionError, Snapshot
-from coda_lsp.engine.client import Fill, InfillAnswer, InfillRequest
 from coda_lsp.engine.errors import EngineError
+from coda_lsp.engine.request import Candidate, Hole, InfillAnswer, InfillRequest, Snippet
 from coda_lsp.features.inline_completion import InlineCompletion
 from coda_lsp.settings import DEFAULTS, Settings
 
 UTF16 = types.PositionEncodingKind.Utf16
 AUTOMATIC, INVOKED = types.InlineCompletionTriggerKind.Automatic, types.InlineCompletionTriggerKind.Invoked
 URI = "file:///a.py"
+SNIPPETS = (Snippet("b.py", "def b(): ...\n"),)
 
 
 class ScriptedBackend:
     """Answers every request with the same fills, when `gate` is open."""
 
     def __init__(self, *fills: tuple[str, float]) -> None:
-        self.fills = tuple(Fill(*fill) for fill in fills)
+        self.candidates = tuple(Candidate((text,), sure, (sure,)) for text, sure in fills)
         self.requests: list[InfillRequest] = []
         self.waited = 0
         self.gate = asyncio.Event()
@@ -39,11 +41,12 @@ class ScriptedBackend:
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
-        return InfillAnswer(self.fills[: request.candidates], 1, 1.0)
+        return InfillAnswer(self.candidates[: request.candidates], 1, 1.0)
 
 
 def feature(backend: ScriptedBackend, settings: Settings | Callable[[], Settings] = DEFAULTS) -> InlineCompletion:
-    return InlineCompletion(cast(Backend, backend), settings if callable(settings) else lambda: settings)
+    found = settings if callable(settings) else lambda: settings
+    return InlineCompletion(cast(Backend, backend), lambda uri: found(), lambda *_: SNIPPETS, Counters())
 
 
 def document(marked: str, uri: str = URI, language_id: str = "python") -> tuple[Snapshot, types.Position]:
@@ -87,7 +90,8 @@ def texts(items: list[tuple[str, types.Range]]) -> list[str]:
 async def test_when_something_is_shown(marked: str, settings: Settings, automatic: bool, invoked: bool) -> None:
     for kind, expected in ((AUTOMATIC, automatic), (INVOKED, invoked)):
         inline = feature(ScriptedBackend(("value", 0.5)), settings)
-        assert texts(await complete(inline, marked, kind)) == (["value"] if expected else [])
+        found = [text.rstrip('"') for text in texts(await complete(inline, marked, kind))]
+        assert found == (["value"] if expected else [])
         assert inline.last_outcome.startswith("Shown") == expected, "and if not, it says why"
 
 
@@ -97,16 +101,15 @@ async def test_the_request_follows_the_settings() -> None:
     await complete(feature(backend, settings), "a = 1\nx = ▮)\nb = 2\n", INVOKED)
     await complete(feature(backend, settings), "a = 1\r\nx = ▮\r\nb = 2\r\n", AUTOMATIC)
     expected = InfillRequest(
-        before="a = 1\nx = ",
-        after="\nb = 2\n",
-        hint=None,
-        single_line=True,
-        max_tokens=7,
+        segments=("a = 1\nx = ", Hole(single_line=True, max_tokens=7), "\nb = 2\n"),
         candidates=4,
         context_tokens=99,
         steps=3,
         algorithm="origin",
         deadline_ms=250,
+        priority="typed",
+        snippets=SNIPPETS,
+        snippet_tokens=99,
     )
     assert backend.requests == [expected, replace(expected, candidates=1)], "while typing one is enough"
 
@@ -144,7 +147,33 @@ async def test_line_ends_become_the_documents_own() -> None:
 async def test_fills_that_filters_make_equal_are_shown_once_and_useless_ones_never() -> None:
     backend = ScriptedBackend(("a)", 0.9), ("a", 0.8), ("  ", 0.7), ("b", 0.6))
     inline = feature(backend, Settings(candidates=8))
-    assert texts(await complete(inline, "x = f(▮)\n", INVOKED)) == ["a", "b"]
+    assert texts(await complete(inline, "x = f(▮)\n", INVOKED)) == ["a)", "b)"]
+
+
+@pytest.mark.parametrize(
+    ("marked", "fill", "after"),
+    [
+        ("x = f(▮)\n", "a", "x = f(⟦a)▮⟧\n"),
+        ("x = f([▮])\n", "a", "x = f([⟦a])▮⟧\n"),
+        ("if f(▮):\n    pass\n", "a", "if f(⟦a):▮⟧\n    pass\n"),
+        ("f(a=▮,\n  b=2)\n", "1", "f(a=⟦1,▮⟧\n  b=2)\n"),
+        ('x = d["▮"]\n', "key", 'x = d["⟦key"]▮⟧\n'),
+        ("x = f(▮)   \n", "a", "x = f(⟦a)▮⟧   \n"),  # blanks at the line's end are no business of ours
+        ("x = f(▮) + 1\n", "a", "x = f(⟦a▮⟧) + 1\n"),  # more than closers: they stay
+        ("x = ▮\n", "a", "x = ⟦a▮⟧\n"),
+        ("x = f(▮)\r\n", "a", "x = f(⟦a)▮⟧\r\n"),
+    ],
+)
+async def test_closers_behind_the_cursor_are_replaced(marked: str, fill: str, after: str) -> None:
+    """So that the cursor ends up behind them; ⟦ ⟧ holds what was inserted, and the text is as if they had stayed."""
+    backend = ScriptedBackend((fill, 0.9))
+    [(text, span)] = await complete(feature(backend), marked, INVOKED)
+    snapshot, _ = document(marked)
+    start, end = snapshot.offset_at(span.start, UTF16), snapshot.offset_at(span.end, UTF16)
+    accepted = snapshot.text[:start] + text + snapshot.text[end:]
+    assert accepted == after.replace("⟦", "").replace("▮", "").replace("⟧", "")
+    assert start + len(text) == after.replace("⟦", "").index("▮"), "the cursor"
+    assert start == marked.index("▮")
 
 
 async def test_a_long_document_is_not_sent_as_a_whole() -> None:
@@ -152,16 +181,19 @@ async def test_a_long_document_is_not_sent_as_a_whole() -> None:
     lines = "line = 1\n" * 100_000
     await complete(feature(backend), lines + "x = ▮\n" + lines)
     [request] = backend.requests
-    assert 30_000 < len(request.before) + len(request.after) <= 40_000
-    assert request.before.endswith("line = 1\nx = ")
-    assert request.after.startswith("\nline = 1\n")
+    before, _, after = request.segments
+    assert isinstance(before, str)
+    assert isinstance(after, str)
+    assert 30_000 < len(before) + len(after) <= 40_000
+    assert before.endswith("line = 1\nx = ")
+    assert after.startswith("\nline = 1\n")
 
 
 async def test_a_popup_entry_that_is_chosen_counts_as_accepted() -> None:
     backend = ScriptedBackend((".join(a)", 0.5))
     chosen = types.SelectedCompletionInfo(types.Range(types.Position(0, 3), types.Position(0, 5)), "path")
     [(text, span)] = await complete(feature(backend), "os.pa▮\n", AUTOMATIC, chosen)
-    assert backend.requests[0].before == "os.path"
+    assert backend.requests[0].segments[0] == "os.path"
     assert (text, span) == ("path.join(a)", chosen.range)
 
 
@@ -199,10 +231,10 @@ async def test_closing_a_document_cancels_and_forgets() -> None:
 
 async def test_the_cache_obeys_the_confidence_that_is_wanted() -> None:
     backend = ScriptedBackend(("value", 0.4))
-    settings = [Settings(minimum_confidence=0.3)]
+    settings = [Settings(minimum_confidence=0.3, candidates=1)]
     inline = feature(backend, lambda: settings[0])
     assert texts(await complete(inline, "x = ▮\n")) == ["value"]
-    settings[0] = Settings(minimum_confidence=0.9)
+    settings[0] = Settings(minimum_confidence=0.9, candidates=1)
     assert texts(await complete(inline, "x = v▮\n")) == []
     assert texts(await complete(inline, "x = v▮\n", INVOKED)) == ["alue"]
     assert len(backend.requests) == 1

@@ -142,7 +142,7 @@ async def test_what_is_malformed_beside_the_essential_is_left_out() -> None:
     server, answers = await session(message(params), greeted=1)
     assert [answer for answer in answers if "id" in answer] == []
     assert server.protocol.encoding() == "utf-8"
-    assert server.settings.enable == "off"
+    assert server.configuration.session.enable == "off"
     assert initialize_result(essential(params)) == initialize_result(params)
 
 

@@ -101,12 +101,12 @@ def test_a_grammar_that_is_missing_is_told_once_and_lived_without(monkeypatch, c
         raise ImportError(f"No module named {language.module!r}")
 
     monkeypatch.setattr(syntax, "load_grammar", missing)
-    syntax._parser.cache_clear()
+    syntax.parser_for.cache_clear()
     try:
         assert parse("x", "python", 0) is None
         assert parse("y", "python", 0) is None
     finally:
-        syntax._parser.cache_clear()
+        syntax.parser_for.cache_clear()
     reason = "No module named 'tree_sitter_python'"
     assert [record.getMessage() for record in caplog.records] == [
         f"The grammar of python can't be loaded ({reason}); its files are treated as plain lines."

@@ -150,12 +150,14 @@ class Editor:
         return await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE_S)
 
 
-def capabilities(encoding: str, *, configuration: bool) -> types.ClientCapabilities:
-    """Those of VS Code, with inline completion and our status notification added by hand."""
+def capabilities(encoding: str, *, configuration: bool, inline: bool) -> types.ClientCapabilities:
+    """Those of VS Code, with inline completion, tags of code actions and our status notification added by hand."""
     found = client_capabilities("visual-studio-code")
     assert found.text_document is not None
     assert found.workspace is not None
-    found.text_document.inline_completion = types.InlineCompletionClientCapabilities()
+    found.text_document.inline_completion = types.InlineCompletionClientCapabilities() if inline else None
+    assert found.text_document.code_action is not None
+    found.text_document.code_action.tag_support = types.CodeActionTagOptions([types.CodeActionTag.LlmGenerated])
     found.general = types.GeneralClientCapabilities(position_encodings=[encoding])
     found.experimental = {"codaStatus": True}
     found.workspace.configuration = configuration
@@ -164,18 +166,27 @@ def capabilities(encoding: str, *, configuration: bool) -> types.ClientCapabilit
 
 @asynccontextmanager
 async def running_editor(
-    options: dict[str, Any], *, encoding: str = "utf-16", configuration: dict[str, Any] | None = None
+    options: dict[str, Any],
+    *,
+    encoding: str = "utf-16",
+    configuration: dict[str, Any] | None = None,
+    folders: dict[str, dict[str, Any]] | None = None,
+    inline: bool = True,
 ) -> AsyncIterator[Editor]:
     """An editor with a server of its own, from `initialize` to `exit`, which says how it is configured when asked."""
     client = make_test_lsp_client()
     if configuration is not None:
         client.set_configuration(configuration, section="coda")
+    for uri, settings in (folders or {}).items():
+        client.set_configuration(settings, section="coda", scope_uri=uri)
     editor = Editor(client)
     await client.start_io(*SERVER)
     assert client._server is not None
     try:
         params = types.InitializeParams(
-            capabilities=capabilities(encoding, configuration=configuration is not None), initialization_options=options
+            capabilities=capabilities(encoding, configuration=configuration is not None, inline=inline),
+            initialization_options=options,
+            workspace_folders=[types.WorkspaceFolder(uri, uri) for uri in folders or ()] or None,
         )
         initialized = await asyncio.wait_for(client.initialize_session(params), PATIENCE_S)
         editor.capabilities = initialized.capabilities

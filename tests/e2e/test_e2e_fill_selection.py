@@ -58,6 +58,7 @@ async def test_the_action_is_offered_on_selections(
     assert len(actions) == count
     for action in actions:
         assert action.kind == "refactor.rewrite.coda"
+        assert list(action.tags) == [types.CodeActionTag.LlmGenerated]
         assert action.edit is None, "the edit is computed when the action is chosen"
 
 

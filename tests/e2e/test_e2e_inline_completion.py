@@ -1,6 +1,8 @@
 """Ghost text, from a keystroke to an answer."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -46,6 +48,59 @@ async def test_typing_along_a_suggestion_costs_no_request(editor: Any) -> None:
     [second, *_] = await editor.complete(uri, 1, 11 + len(typed.encode("utf-16-le")) // 2)
     assert second.insert_text == first.insert_text[1:]
     assert len(editor.statuses) == told, "the engine was not busy in between"
+
+
+async def test_counters(editor: Any) -> None:
+    uri = "file:///counters.py"
+    editor.open(uri, CODE)
+    await editor.command("coda.stats", {"reset": True})
+    several = await editor.complete(uri, 1, 11)
+    assert len(several) == 3, "the alternatives of a request that was asked for"
+    [first, *_] = several
+    assert first.command.command == "coda.accepted"
+    editor.type(uri, 2, 1, 11, first.insert_text[0])
+    [along, *_] = await editor.complete(uri, 1, 12)
+    assert along.command.arguments == first.command.arguments, "it is the same suggestion"
+    suggestion = along.command.arguments[0]["id"]
+    await editor.command("coda.partiallyAccepted", {"id": suggestion, "length": 2})
+    await editor.command(along.command.command, {"id": suggestion})
+    counted = await editor.command("coda.stats")
+    expected = {"requests": 2, "fromCache": 1, "shown": 1, "accepted": 1, "partiallyAccepted": 0, "rejected": 0}
+    assert {name: counted[name] for name in expected} == expected
+    assert counted["charactersSaved"] == len(along.insert_text) - 2
+    assert counted["latencyMs"]["p50"] > 0
+    for command, argument in (("coda.accepted", {}), ("coda.shown", 7), ("coda.partiallyAccepted", {"id": "s1"})):
+        with pytest.raises(JsonRpcException) as refused:
+            await editor.command(command, argument)
+        assert refused.value.code == types.ErrorCodes.InvalidParams.value
+
+
+async def test_closers_of_the_editor_are_replaced(editor: Any) -> None:
+    editor.open("file:///closers.py", "print()\n")
+    for item in await editor.complete("file:///closers.py", 0, 6):
+        assert item.range == types.Range(types.Position(0, 6), types.Position(0, 7))
+        assert item.insert_text.endswith(")")
+
+
+async def test_a_client_without_inline_completion_gets_plain_completion(
+    run_editor: Callable[..., AbstractAsyncContextManager[Any]], engine: dict[str, Any], editor: Any
+) -> None:
+    assert editor.capabilities.completion_provider is None, "off where inline completion is there"
+    async with run_editor(engine, inline=False) as plain:
+        assert plain.capabilities.completion_provider is not None
+        await plain.status("ready")
+        plain.open("file:///plain.py", "import os\n\nvalue = os.pa\n")
+        params = types.CompletionParams(types.TextDocumentIdentifier("file:///plain.py"), types.Position(2, 13))
+        answer = await plain.client.text_document_completion_async(params)
+        assert answer.is_incomplete
+        [entry] = answer.items
+        assert entry.detail == "CoDA"
+        assert entry.text_edit.range == types.Range(types.Position(2, 11), types.Position(2, 13)), "the word so far"
+        assert entry.text_edit.new_text.startswith("pa")
+        assert entry.filter_text == entry.text_edit.new_text
+        params.position = types.Position(9, 0)
+        with pytest.raises(JsonRpcException, match="past the last"):
+            await plain.client.text_document_completion_async(params)
 
 
 async def test_a_newer_request_cancels_the_older(editor: Any) -> None:

@@ -117,6 +117,27 @@ async def test_configuration_is_pulled_and_its_mistakes_are_shown(
         assert await editor.complete("file:///configured.py", 1, 11) == []
 
 
+async def test_each_folder_has_settings_of_its_own(run_editor: RunEditor, engine: dict[str, Any]) -> None:
+    folders = {"file:///one": {"enable": "manual"}, "file:///two": {"enable": "automatic", "maxTokens": 0}}
+    async with run_editor(engine, configuration={}, folders=folders) as editor:
+        await editor.status("ready")
+        for folder, count in (("one", 0), ("two", 1), ("elsewhere", 1)):
+            editor.open(f"file:///{folder}/a.py", CODE)
+            assert len(await editor.complete(f"file:///{folder}/a.py", 1, 11, invoked=False)) == count
+        assert any("coda.maxTokens" in message.message for message in editor.client.messages)
+        editor.client.set_configuration({"enable": "off"}, section="coda", scope_uri="file:///two")
+        editor.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(settings=None))
+        added = types.WorkspaceFoldersChangeEvent(added=[types.WorkspaceFolder("file:///three", "three")], removed=[])
+        editor.client.set_configuration({"enable": "off"}, section="coda", scope_uri="file:///three")
+        editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(added))
+        editor.open("file:///three/a.py", CODE)
+        await editor.command("coda.status")  # by now the new settings were asked for
+        await editor.command("coda.status")
+        for folder in ("two", "three"):
+            assert await editor.complete(f"file:///{folder}/a.py", 1, 11) == []
+            assert "coda.enable" in (await editor.command("coda.status"))["lastOutcome"]
+
+
 async def test_settings_that_are_pushed_start_and_end_the_engine(start_server: Any, engine: dict[str, Any]) -> None:
     server = await start_server()
     await server.initialize(engine)

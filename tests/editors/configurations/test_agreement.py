@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import coda_lsp
-from coda_lsp.features.fill_selection import KIND
+from coda_lsp.features.code_actions import SELECTION
 from coda_lsp.languages import language_for
 from coda_lsp.settings import parse_settings
 
@@ -62,4 +62,4 @@ def test_emacs() -> None:
             parse_settings({key.lstrip(":"): int(value) for key, value in zip(words[::2], words[1::2], strict=True)})[1]
             == ()
         )
-        assert f'"{KIND}"' in text
+        assert f'"{SELECTION.kind}"' in text

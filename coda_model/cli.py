@@ -1,4 +1,4 @@
-"""The command line: `coda-model infill`, `serve`, `info`, `quantize` and `bench`."""
+"""The command line: `coda-model infill`, `serve`, `info`, `quantize`, `bench`, and `eval`, which has its own file."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from coda_model.errors import CodaError, InputError
+from coda_model.evaluate.cli import app as evaluation
 from coda_model.request import Hole, InfillOptions, InfillResult, Segment
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
+app.add_typer(evaluation, name="eval")
 stdout = Console()
 stderr = Console(stderr=True)
 

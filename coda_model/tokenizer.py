@@ -11,6 +11,8 @@ from coda_model.errors import CodaError, InputError
 # Control characters other than tab, line feed, form feed and carriage return, and the mark of undecodable bytes.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd]")
 
+_TURN_MARKS = re.compile(r"(<\|im_(?:start|end)\|>)")
+
 
 def byte_alphabet() -> dict[str, int]:
     """Character to byte of byte-level BPE vocabularies (Radford et al. 2019): printable Latin-1 stands for itself, the
@@ -71,6 +73,14 @@ class CodeTokenizer:
         except UnicodeEncodeError:
             raise InputError("The text holds half of a surrogate pair, which is no character.") from None
         return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_turns(self, text: str) -> list[int]:
+        """As `encode`, but the marks of Qwen's chat template are tokens, where the vocabulary has them."""
+        ids: list[int] = []
+        for part in _TURN_MARKS.split(text):
+            mark = self._tokenizer.token_to_id(part) if _TURN_MARKS.fullmatch(part) else None
+            ids += self.encode(part) if mark is None else [mark]
+        return ids
 
     def decode(self, ids: list[int]) -> str:
         return self._tokenizer.decode(ids, skip_special_tokens=False)

@@ -1,0 +1,1 @@
+"""Evaluation: benchmarks and repositories filled by the engine as users run it, and measured the same way each time."""

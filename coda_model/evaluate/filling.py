@@ -20,9 +20,10 @@ from coda_model.evaluate.settings import (
     Settings,
 )
 from coda_model.evaluate.typist import requests
+from coda_model.forward import Work
 from coda_model.generate import generate
-from coda_model.infill import Infiller
-from coda_model.request import MAX_HOLE_TOKENS, Hole, InfillResult
+from coda_model.infill import Infiller, Plan
+from coda_model.request import MAX_HOLE_TOKENS, Hole, InfillResult, Progress
 
 _RELEASED_LINES = 100
 
@@ -46,9 +47,11 @@ class Filler:
 
     def __call__(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
         """For each job its `fill`, `confidence`, `steps` and `latency_ms`, with `bound` and `keystrokes` if asked."""
+        holes = [job for job in jobs if job.problem.prompting == "infill"]
+        filled = iter(self._infill(holes))
         rows = []
         for job in jobs:
-            row = self._generate(job) if job.problem.prompting == "generate" else self._infill(job)
+            row = next(filled) if job.problem.prompting == "infill" else self._generate(job)
             if job.bound:
                 row["bound"] = self._bound(job)
             if job.typist:
@@ -68,19 +71,36 @@ class Filler:
             length = int(settings.length)
         return Hole(single_line=problem.single_line, length=length)
 
-    def _infill(self, job: Job) -> dict[str, Any]:
-        problem = job.problem
-        segments = [problem.prefix, self.hole(problem), problem.suffix]
+    def _infill(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+        """Requests that share forwards of the model, each answered as it would be alone (`refresh` 1: exactly so)."""
         started = time.perf_counter()
-        *_, result = self.infiller.run(segments, self.settings.options(_seed(self.settings, job)))
-        assert isinstance(result, InfillResult), "the last item of a run is its result"
-        best = result.candidates[0]
-        return {
-            "fill": best.fills[0],
-            "confidence": best.confidence,
-            "steps": result.steps,
-            "latency_ms": (time.perf_counter() - started) * 1e3,
-        }
+        rows: list[dict[str, Any]] = [{} for _ in jobs]
+        waiting: dict[int, tuple[Plan, Work]] = {}
+
+        def go_on(number: int, plan: Plan, item: Work | Progress | InfillResult) -> None:
+            """Take what a request says until it waits for a forward or has ended."""
+            while isinstance(item, Progress):
+                item = next(plan)
+            if isinstance(item, Work):
+                waiting[number] = plan, item
+                return
+            best = item.candidates[0]
+            latency_ms = (time.perf_counter() - started) * 1e3
+            rows[number] = {
+                "fill": best.fills[0], "confidence": best.confidence, "steps": item.steps, "latency_ms": latency_ms
+            }  # fmt: skip
+
+        for number, job in enumerate(jobs):
+            problem = job.problem
+            segments = [problem.prefix, self.hole(problem), problem.suffix]
+            plan = self.infiller.plan(segments, self.settings.options(_seed(self.settings, job)))
+            go_on(number, plan, next(plan))
+        while waiting:
+            turn, waiting = waiting, {}
+            answers = self.infiller.compute([work for _, work in turn.values()])
+            for (number, (plan, _)), answer in zip(turn.items(), answers, strict=True):
+                go_on(number, plan, plan.send(answer))
+        return rows
 
     def _generate(self, job: Job) -> dict[str, Any]:
         settings, infiller = self.settings, self.infiller

@@ -97,6 +97,7 @@ def run(
             "model": model,
             "versions": _versions(),
             "problems": len(plan.problems),
+            "batch": batch,
         } | summarise(ordered, plan.groups, plan.settings)
         folder.finish(keys, results)
     finally:

@@ -85,6 +85,22 @@ def test_a_killed_run_goes_on_and_ends_the_same(
         assert again | {"latency_ms": 0} == before | {"latency_ms": 0}
 
 
+def test_rows_do_not_depend_on_the_batch(
+    write_rows: Callable[..., Path], options: list[object], tmp_path: Path, sandbox: object
+) -> None:
+    """In exact mode, since each of several requests is computed as it would be alone."""
+    varied = [
+        row | {"prompt": "# " + "x" * number + "\n" + row["prompt"]} for number, row in enumerate(copies(SPAN, 9))
+    ]
+    data, found = write_rows(varied), {}
+    for batch in (1, 8):
+        out = tmp_path / str(batch)
+        assert run(SPAN, "--data", data, *options, "--out", out, "--refresh", 1, "--batch", batch)[0] == 0
+        found[batch] = [{key: row[key] for key in row if key not in ("latency_ms", "confidence")} for row in rows(out)]
+        assert len({row["fill"] for row in found[batch]}) > 1
+    assert found[1] == found[8]
+
+
 def test_another_setting_needs_another_folder(
     write_rows: Callable[..., Path], options: list[object], tmp_path: Path, sandbox: object
 ) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from coda_train.config import TrainConfig
 from coda_train.data.infilling import TokenIds
@@ -50,18 +52,23 @@ def open_batches(
     split: str,
     progress: Callable[[str, int, int], None] | None = None,
     workers: int = 0,
+    rows: np.ndarray | None = None,
 ) -> Batches:
     """Batches of `split` ("train" or "held_out"), as `config.stage` wants them.
 
-    Tokenised documents are kept in `corpus/shards/VOCABULARY` and reused.
+    Tokenised documents are kept in `corpus/shards/VOCABULARY` and reused. Of each batch the numbered `rows` are made,
+    or all of them.
     """
     stage = config.stage
     seed = stage.seed if split == "train" else HELD_OUT_SEED
     if stage.batches == "infill":
         return infill_batches(
-            corpus, split, tokenizer, stage.batch_size, stage.length, seed, config.infill, workers=workers
+            corpus, split, tokenizer, stage.batch_size, stage.length, seed, config.infill, workers, rows
         )
     loaded = load_tokenizer(tokenizer)
     shards = corpus / "shards" / str(loaded.get_vocab_size())
-    tokenise_corpus(corpus, tokenizer, shards, split, progress)
-    return packed_batches(shards / split, stage.batch_size, stage.length, seed, special_ids(loaded).end)
+    if jax.process_index() == 0:
+        tokenise_corpus(corpus, tokenizer, shards, split, progress)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(f"{split} tokenised")  # the corpus lies where every process sees it
+    return packed_batches(shards / split, stage.batch_size, stage.length, seed, special_ids(loaded).end, rows)

@@ -1,7 +1,5 @@
 """Configuration: frozen dataclasses, presets as TOML files, and `key=value` overrides."""
 
-import dataclasses
-import difflib
 import tomllib
 import typing
 from dataclasses import dataclass, field
@@ -11,6 +9,7 @@ from typing import Any
 
 from coda_train.data.infilling import InfillConfig
 from coda_train.errors import ConfigError
+from coda_train.settings import apply_override, build, nearest, one_of
 
 STAGES = ("base", "pretrain", "midtrain", "sft")
 """`base` makes the causal model that the three stages of the paper adapt."""
@@ -36,21 +35,42 @@ class ModelConfig:
     matmul_dtype: str = "auto"
     """Operands of products with weights: float32, bfloat16 (on CPUs with AMX several times faster; sums stay float32),
     or auto: the compute type."""
+    attention: str = "auto"
+    """The kernel (see attention.py): cpu, cudnn, splash, reference, or auto: cpu on a CPU, cudnn on a GPU, splash on a
+    TPU."""
     remat: str = "none"
-    """What the backward pass recomputes: none, dots (all but matrix products) or full (every layer)."""
+    """What the backward pass recomputes: none, dots (all but matrix products and attention) or full (every layer)."""
     unroll_layers: bool = False
     """Unroll the scan over layers: faster steps, slower compilation."""
 
     def __post_init__(self) -> None:
-        _one_of("model.compute_dtype", self.compute_dtype, ("auto", "float32", "bfloat16"))
-        _one_of("model.matmul_dtype", self.matmul_dtype, ("auto", "float32", "bfloat16"))
-        _one_of("model.remat", self.remat, ("none", "dots", "full"))
+        one_of("model.compute_dtype", self.compute_dtype, ("auto", "float32", "bfloat16"))
+        one_of("model.matmul_dtype", self.matmul_dtype, ("auto", "float32", "bfloat16"))
+        one_of("model.attention", self.attention, ("auto", "cpu", "cudnn", "splash", "reference"))
+        one_of("model.remat", self.remat, ("none", "dots", "full"))
         if self.num_heads % self.num_kv_heads:
             raise ConfigError(
                 f"model.num_heads ({self.num_heads}) must be a multiple of model.num_kv_heads ({self.num_kv_heads})"
             )
         if self.head_dim % 2:
             raise ConfigError(f"model.head_dim must be even for rotary positions, not {self.head_dim}")
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """How devices share the work (see sharding.py). One of the three may be 0: as many as the others leave."""
+
+    data: int = 1
+    """Copies of the parameters, each with its part of the batch."""
+    fsdp: int = 0
+    """Devices that share one copy of the parameters, and split its part of the batch."""
+    tensor: int = 1
+    """Devices that split heads, the inner width and the vocabulary of one part of the batch."""
+
+    def __post_init__(self) -> None:
+        sizes = (self.data, self.fsdp, self.tensor)
+        if min(sizes) < 0 or sizes.count(0) > 1:
+            raise ConfigError(f"mesh holds numbers of devices, of which one may be 0 (the rest), not {sizes}")
 
 
 @dataclass(frozen=True)
@@ -72,14 +92,22 @@ class NoiseConfig:
     prefix: tuple[float, ...] = (0.01,)
     suffix: tuple[float, ...] = (0.01,)
     block: tuple[float, ...] = (0.01,)
+    block_rows: str = "chosen"
+    """Rows that S3 masks in blocks: those chosen, or all of them once its probability is above 0, as released."""
     block_sizes: tuple[int, ...] = (2, 4, 8)
     edges: str = "clip"
     """Block windows at the ends of a row: clip keeps the rate sigma everywhere, window drops those that stick out."""
+    prompt_ramp: float = 0.0
+    """Chat rows: share of the run over which the part of each prompt that can't be masked grows from nothing to all of
+    it (arXiv 2510.03270: the first epoch)."""
 
     def __post_init__(self) -> None:
-        _one_of("noise.schedule", self.schedule, ("constant", "linear", "table"))
-        _one_of("noise.per", self.per, ("sequence", "batch"))
-        _one_of("noise.edges", self.edges, ("clip", "window"))
+        one_of("noise.schedule", self.schedule, ("constant", "linear", "table"))
+        one_of("noise.per", self.per, ("sequence", "batch"))
+        one_of("noise.edges", self.edges, ("clip", "window"))
+        one_of("noise.block_rows", self.block_rows, ("chosen", "all"))
+        if not 0 <= self.prompt_ramp <= 1:
+            raise ConfigError(f"noise.prompt_ramp must lie in [0, 1], not {self.prompt_ramp}")
         if not 0 < self.eps < self.max_sigma <= 1:
             raise ConfigError(f"noise needs 0 < eps < max_sigma <= 1, not {self.eps} and {self.max_sigma}")
         if not self.block_sizes or min(self.block_sizes) < 1:
@@ -92,9 +120,10 @@ class NoiseConfig:
             if not all(0 <= value <= 1 for value in values):
                 raise ConfigError(f"noise.{name} holds probabilities between 0 and 1, not {values}")
 
-    def probabilities(self, progress: float) -> tuple[float, float, float]:
-        """(S1, S2, S3) at `progress` through the run, 0 to 1."""
-        return (self._at(self.prefix, progress), self._at(self.suffix, progress), self._at(self.block, progress))
+    def probabilities(self, progress: float) -> tuple[float, float, float, float]:
+        """Of S1, S2 and S3 at `progress` through the run, 0 to 1, and the share of a prompt that stays unmasked."""
+        prefix, suffix, block = (self._at(values, progress) for values in (self.prefix, self.suffix, self.block))
+        return prefix, suffix, block, min(progress / self.prompt_ramp, 1.0) if self.prompt_ramp else 1.0
 
     def _at(self, values: tuple[float, ...], progress: float) -> float:
         if self.schedule == "linear":
@@ -126,9 +155,9 @@ class OptimizerConfig:
     """Global norm of the gradient; 0 is off."""
 
     def __post_init__(self) -> None:
-        _one_of("optimizer.name", self.name, ("adamw", "adafactor", "muon"))
-        _one_of("optimizer.schedule", self.schedule, ("cosine", "linear", "wsd", "constant"))
-        _one_of("optimizer.schedule_by", self.schedule_by, ("steps", "time"))
+        one_of("optimizer.name", self.name, ("adamw", "adafactor", "muon"))
+        one_of("optimizer.schedule", self.schedule, ("cosine", "linear", "wsd", "constant"))
+        one_of("optimizer.schedule_by", self.schedule_by, ("steps", "time"))
 
 
 @dataclass(frozen=True)
@@ -137,7 +166,9 @@ class StageConfig:
 
     batches: str = "packed"
     """packed: whole documents, noised here; infill: rows with holes, expand and delete targets; causal: whole documents
-    without noise, each token predicted from those before it."""
+    without noise, each token predicted from those before it; chat: prompts and answers, the answers noised."""
+    segments: bool = True
+    """Documents packed into one row do not see each other; the paper's mid-training lets them."""
     steps: int = 1000
     minutes: float = 0.0
     """Budget of wall-clock time; 0 is none. With optimizer.schedule_by=time it sets the schedule too."""
@@ -155,7 +186,7 @@ class StageConfig:
     checkpoints_kept: int = 2
 
     def __post_init__(self) -> None:
-        _one_of("stage.batches", self.batches, ("packed", "infill", "causal"))
+        one_of("stage.batches", self.batches, ("packed", "infill", "causal", "chat"))
         for name in ("steps", "batch_size", "loss_chunk", "log_every", "eval_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"stage.{name} must be 1 or more, not {getattr(self, name)}")
@@ -171,6 +202,7 @@ class TrainConfig:
 
     name: str = "pretrain"
     model: ModelConfig = field(default_factory=ModelConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     stage: StageConfig = field(default_factory=StageConfig)
@@ -183,6 +215,16 @@ class TrainConfig:
             raise ConfigError(
                 f"stage.length ({self.stage.length}) is over model.max_positions ({self.model.max_positions})"
             )
+
+
+def split_preset(name: str) -> tuple[str, str]:
+    """(stage, preset) of a name such as `pretrain-1.7b`. Raises ConfigError if it does not begin with a stage."""
+    stage, _, preset = name.partition("-")
+    if stage not in STAGES or not preset:
+        raise ConfigError(
+            f"{name!r} must be a stage and a preset, such as pretrain-1.7b: stages are {', '.join(STAGES)}"
+        )
+    return stage, preset
 
 
 def preset_names() -> list[str]:
@@ -206,7 +248,7 @@ def load_preset(name: str, stage: str, overrides: typing.Sequence[str] = ()) -> 
     else:
         names = preset_names()
         if name not in names:
-            raise ConfigError(f"unknown preset {name}{_nearest(name, names)}: the presets are {', '.join(names)}")
+            raise ConfigError(f"unknown preset {name}{nearest(name, names)}: the presets are {', '.join(names)}")
         text = (resources.files("coda_train") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
     try:
         data = tomllib.loads(text)
@@ -214,73 +256,10 @@ def load_preset(name: str, stage: str, overrides: typing.Sequence[str] = ()) -> 
         raise ConfigError(f"preset {name} is not valid TOML: {error}") from None
     tree = {"name": stage, "model": data.get("model", {}), **data.get(stage, {})}
     for override in overrides:
-        _apply(tree, override)
+        apply_override(tree, override)
     return from_dict(tree)
 
 
 def from_dict(tree: dict[str, Any]) -> TrainConfig:
     """Rebuild a configuration from `dataclasses.asdict` of one, or from a preset's tables."""
-    return _build(TrainConfig, tree, "")
-
-
-def _apply(tree: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"an override reads key=value, such as optimizer.peak=3e-4, not {override!r}")
-    *parents, leaf = key.strip().split(".")
-    node = tree
-    for parent in parents:
-        node = node.setdefault(parent, {})
-        if not isinstance(node, dict):
-            raise ConfigError(f"{key} does not name a setting: {parent} holds a value")
-    try:
-        node[leaf] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        node[leaf] = text
-
-
-def _build(cls: Any, tree: dict[str, Any], where: str) -> Any:
-    hints = typing.get_type_hints(cls)
-    names = [entry.name for entry in dataclasses.fields(cls)]
-    values = {}
-    for key, value in tree.items():
-        path = f"{where}{key}"
-        if key not in names:
-            raise ConfigError(f"unknown setting {path}{_nearest(key, names)}")
-        values[key] = _coerce(value, hints[key], path)
-    return cls(**values)
-
-
-def _coerce(value: Any, hint: Any, path: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{path} is a group of settings: set one of them, such as {path}.{_first_field(hint)}")
-        return _build(hint, value, f"{path}.")
-    if typing.get_origin(hint) is tuple:
-        items = value if isinstance(value, list | tuple) else [value]
-        return tuple(_coerce(item, typing.get_args(hint)[0], path) for item in items)
-    if hint is bool or isinstance(value, bool):
-        fits = hint is bool and isinstance(value, bool)
-    elif hint is float:
-        fits = isinstance(value, int | float)
-    elif hint is int:
-        fits = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    else:
-        fits = isinstance(value, hint)
-    if not fits:
-        raise ConfigError(f"{path} takes a value of type {hint.__name__}, not {value!r}")
-    return hint(value)
-
-
-def _first_field(cls: Any) -> str:
-    return dataclasses.fields(cls)[0].name
-
-
-def _nearest(name: str, names: typing.Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _one_of(path: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{path} is one of {', '.join(allowed)}, not {value!r}")
+    return build(TrainConfig, tree)

@@ -12,6 +12,7 @@ from coda_train.batches import Batch, Batches, open_batches
 from coda_train.config import TrainConfig
 from coda_train.data.infilling import TokenIds
 from coda_train.data.loaders import TooFewTokensError
+from coda_train.sharding import Layout
 from coda_train.step import make_targets, report
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -26,21 +27,27 @@ class Evaluation:
 
     Args:
         config: the run's configuration.
+        layout: the devices.
         ids: special tokens.
         rows: held-out batches of the stage's own kind, read from their start; None where that is whole documents.
         packed: held-out batches of whole documents; None for a causal model, whose own loss is its exact likelihood.
     """
 
-    def __init__(self, config: TrainConfig, ids: TokenIds, rows: Batches | None, packed: Batches | None):
-        count = config.stage.eval_batches
-        self._rows: list[Batch] = []
-        self._levels: list[tuple[float, Batch]] = []
+    def __init__(
+        self, config: TrainConfig, layout: Layout, ids: TokenIds, rows: Batches | None, packed: Batches | None
+    ):
+        count, size = config.stage.eval_batches, config.stage.batch_size
+        self._rows: list[dict[str, jax.Array]] = []
+        self._levels: list[tuple[float, dict[str, jax.Array]]] = []
         if rows is not None:
-            targets, plain = make_targets(config.stage.batches, config.noise, ids), np.zeros(3, np.float32)
-            self._rows = [jax.device_get(targets(jax.random.key(i), next(rows), plain)) for i in range(count)]
+            targets, plain = make_targets(config, ids, layout), np.array([0, 0, 0, 1], np.float32)
+            placed = (layout.place(next(rows), size) for _ in range(count))
+            self._rows = [targets(jax.random.key(i), batch, plain) for i, batch in enumerate(placed)]
         if packed is not None:
             levels = [LEVELS[i % len(LEVELS)] for i in range(max(count, len(LEVELS)))]
-            self._levels = [(level, mask_at(level, next(packed), ids.mask, i)) for i, level in enumerate(levels)]
+            held = layout.process_rows(size)
+            masked = (mask_at(level, next(packed), ids.mask, i, held) for i, level in enumerate(levels))
+            self._levels = [(level, layout.place(batch, size)) for level, batch in zip(levels, masked, strict=True)]
 
     def __call__(self, eval_step: EvalStep, params: Any) -> dict[str, Any]:
         """Measure.
@@ -62,6 +69,7 @@ class Evaluation:
 
 def open_evaluation(
     config: TrainConfig,
+    layout: Layout,
     corpus: Path,
     tokenizer: Path,
     ids: TokenIds,
@@ -73,19 +81,25 @@ def open_evaluation(
 
     def open_as(batches: str) -> Batches:
         stage = dataclasses.replace(config.stage, batches=batches)
-        return open_batches(dataclasses.replace(config, stage=stage), corpus, tokenizer, "held_out", progress)
+        held = layout.process_rows(stage.batch_size)
+        changed = dataclasses.replace(config, stage=stage)
+        return open_batches(changed, corpus, tokenizer, "held_out", progress, rows=held)
 
     kind = config.stage.batches
     try:
         rows = open_as(kind) if kind != "packed" else None
-        return Evaluation(config, ids, rows, open_as("packed") if kind != "causal" else None)
+        return Evaluation(config, layout, ids, rows, open_as("packed") if kind != "causal" else None)
     except TooFewTokensError:
         return None
 
 
-def mask_at(level: float, batch: Batch, mask_id: int, seed: int) -> Batch:
-    """A packed batch with each maskable token masked at one noise level, with weights as `noise.corrupt` gives them."""
-    draws = np.random.default_rng(seed).random(batch["tokens"].shape)
+def mask_at(level: float, batch: Batch, mask_id: int, seed: int, rows: np.ndarray) -> Batch:
+    """A packed batch with each maskable token masked at one noise level, with weights as `noise.corrupt` gives them.
+
+    `rows` are the numbers of its rows in the whole batch, of which other processes may hold the rest.
+    """
+    length = batch["tokens"].shape[1]
+    draws = np.stack([np.random.default_rng((seed, row)).random(length) for row in rows.tolist()])
     masked = batch["maskable"] & (draws < level)
     return {
         "inputs": np.where(masked, mask_id, batch["tokens"]).astype(np.int32),

@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -23,7 +25,8 @@ class Metrics:
     def __init__(
         self, run: Path, console: Console, stage: str, resumed_from: int = 0, dashboards: Sequence[Dashboard] = ()
     ):
-        self._path = run / "metrics.jsonl"
+        # The processes of one run see the same numbers: the first one writes.
+        self._path = run / "metrics.jsonl" if jax.process_index() == 0 else Path(os.devnull)
         self._dashboards = dashboards
         self._console = console
         _forget_after(self._path, resumed_from)
@@ -82,7 +85,7 @@ class Metrics:
 
 def _forget_after(path: Path, step: int) -> None:
     """Drop the rows of steps that a resumed run will do again."""
-    if path.exists():
+    if path.is_file():
         rows = [line for line in path.read_text("utf-8").splitlines() if line and _step(line) <= step]
         temporary = path.with_name(f".{path.name}.partial")
         temporary.write_text("".join(f"{row}\n" for row in rows), "utf-8")

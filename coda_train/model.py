@@ -1,5 +1,6 @@
 """The Qwen3 backbone with full attention, in Flax NNX (arXiv 2510.03270, section 2)."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -7,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from coda_train.attention import attend, segment_bias
-from coda_train.config import ModelConfig
+from coda_train.attention import AUTO, KERNELS, SAVED, Attend, Sight
+from coda_train.config import MeshConfig, ModelConfig
 from coda_train.linear import linear
+from coda_train.sharding import Layout, make_layout
 
 
 def _matrix(rngs: nnx.Rngs, shape: tuple[int, ...], scale: float = 1.0) -> nnx.Param:
@@ -52,10 +54,9 @@ class Attention(nnx.Module):
         self.q_norm = nnx.Param(jnp.ones(config.head_dim))
         self.k_norm = nnx.Param(jnp.ones(config.head_dim))
 
-    def __call__(self, x_BxLxD: jax.Array, rope: tuple[jax.Array, jax.Array], bias: jax.Array) -> jax.Array:
-        config, products = self.config, matmul_dtype(self.config)
+    def __call__(self, x_BxLxD: jax.Array, rope: tuple[jax.Array, jax.Array], attend: Attend) -> jax.Array:
+        config, products = self.config, jnp.dtype(self.config.matmul_dtype)
         batch, length, _ = x_BxLxD.shape
-        groups = config.num_heads // config.num_kv_heads
 
         def heads(weight: nnx.Param, count: int) -> jax.Array:
             return linear(x_BxLxD, weight[...], products).reshape(batch, length, count, config.head_dim)
@@ -63,10 +64,7 @@ class Attention(nnx.Module):
         q = rotate(rms_norm(heads(self.q_proj, config.num_heads), self.q_norm[...], config.rms_norm_eps), *rope)
         k = rotate(rms_norm(heads(self.k_proj, config.num_kv_heads), self.k_norm[...], config.rms_norm_eps), *rope)
         v = heads(self.v_proj, config.num_kv_heads)
-        q = (q * config.head_dim**-0.5).swapaxes(1, 2)
-        k = jnp.repeat(k.swapaxes(1, 2), groups, axis=1)
-        v = jnp.repeat(v.swapaxes(1, 2), groups, axis=1)
-        mixed = attend(q, k, v, bias, products).swapaxes(1, 2)
+        mixed = attend(q * config.head_dim**-0.5, k, v).astype(x_BxLxD.dtype)
         return linear(mixed.reshape(batch, length, -1), self.o_proj[...], products)
 
 
@@ -81,7 +79,7 @@ class FeedForward(nnx.Module):
         self.down_proj = _matrix(rngs, (inner, width), (2 * config.num_layers) ** -0.5)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        products = matmul_dtype(self.config)
+        products = jnp.dtype(self.config.matmul_dtype)
         inner = jax.nn.silu(linear(x, self.gate_proj[...], products)) * linear(x, self.up_proj[...], products)
         return linear(inner, self.down_proj[...], products)
 
@@ -96,9 +94,9 @@ class Block(nnx.Module):
         self.post_norm = nnx.Param(jnp.ones(config.hidden_size))
         self.mlp = FeedForward(config, rngs=rngs)
 
-    def __call__(self, x: jax.Array, rope: tuple[jax.Array, jax.Array], bias: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, rope: tuple[jax.Array, jax.Array], attend: Attend) -> jax.Array:
         eps = self.config.rms_norm_eps
-        x = x + self.attention(rms_norm(x, self.input_norm[...], eps), rope, bias)
+        x = x + self.attention(rms_norm(x, self.input_norm[...], eps), rope, attend)
         return x + self.mlp(rms_norm(x, self.post_norm[...], eps))
 
 
@@ -119,26 +117,39 @@ class Coda(nnx.Module):
         if not config.tie_word_embeddings:
             self.head = _matrix(rngs, (config.vocab_size, config.hidden_size))
 
-    def __call__(self, tokens: jax.Array, segment_ids: jax.Array, causal: bool = False) -> jax.Array:
+    def __call__(
+        self,
+        tokens: jax.Array,
+        segment_ids: jax.Array,
+        causal: bool = False,
+        tail: bool = False,
+        layout: Layout | None = None,
+    ) -> jax.Array:
         """Hidden states after the last norm.
 
         Args:
             tokens: [batch, length] int32.
             segment_ids: [batch, length] int32; a token attends to the tokens with its own id.
             causal: hide what comes after each token.
+            tail: the ids are those of one text and a tail of padding, 0 there.
+            layout: the mesh to compute on; None for the default device.
 
         Returns:
             [batch, length, hidden] in the compute type.
         """
-        config = self.config
-        x = self.embed[...][tokens].astype(compute_dtype(config))
+        config, layout = self.config, layout or make_layout(MeshConfig(), jax.devices()[:1])
+        x = _look_up(self.embed[...], tokens, layout).astype(config.compute_dtype)
         rope = rope_tables(tokens.shape[1], config.head_dim, config.rope_theta)
-        bias = segment_bias(segment_ids, causal)
+        attend = KERNELS[config.attention](Sight(segment_ids, causal, tail), jnp.dtype(config.matmul_dtype), layout)
         graph, stacked = nnx.split(self.layers)
 
         def layer(x: jax.Array, parameters: nnx.State) -> tuple[jax.Array, None]:
-            return nnx.merge(graph, parameters)(x, rope, bias), None
+            # The gradient of a constraint is the same constraint: without it a scan's gradients lose their placement.
+            placements = layout.parameters(parameters, stacked=False)
+            placed = jax.tree.map(layout.constrain_to, parameters, placements)
+            return layout.constrain(nnx.merge(graph, placed)(x, rope, attend), "batch"), None
 
+        x = layout.constrain(x, "batch")
         x, _ = jax.lax.scan(_remat(layer, config.remat), x, stacked, unroll=config.unroll_layers or 1)
         return rms_norm(x, self.norm[...], config.rms_norm_eps)
 
@@ -151,9 +162,22 @@ class Coda(nnx.Module):
         return jnp.matmul(hidden, self.head_weight().T.astype(hidden.dtype), preferred_element_type=jnp.float32)
 
 
-def graph_of(config: ModelConfig) -> nnx.GraphDef:
-    """The model's structure without its parameters, to merge with an `nnx.State` of them."""
-    return nnx.graphdef(nnx.eval_shape(lambda: Coda(config, rngs=nnx.Rngs(0))))
+def resolve(config: ModelConfig, platform: str) -> ModelConfig:
+    """The configuration with every `auto` replaced by what it stands for on cpu, gpu or tpu."""
+    auto = "float32" if platform == "cpu" else "bfloat16"
+    compute = auto if config.compute_dtype == "auto" else config.compute_dtype
+    products = compute if config.matmul_dtype == "auto" else config.matmul_dtype
+    attention = AUTO[platform] if config.attention == "auto" else config.attention
+    return dataclasses.replace(config, compute_dtype=compute, matmul_dtype=products, attention=attention)
+
+
+def graph_of(config: ModelConfig, platform: str | None = None) -> nnx.GraphDef:
+    """The model's structure without its parameters, to merge with an `nnx.State` of them.
+
+    It computes as is best on `platform`: cpu, gpu, tpu or None for this machine's.
+    """
+    resolved = resolve(config, platform or jax.default_backend())
+    return nnx.graphdef(nnx.eval_shape(lambda: Coda(resolved, rngs=nnx.Rngs(0))))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -162,20 +186,26 @@ def init_params(config: ModelConfig, seed: int) -> nnx.State:
     return nnx.state(Coda(config, rngs=nnx.Rngs(jax.random.key(seed))))
 
 
-def compute_dtype(config: ModelConfig) -> jnp.dtype:
-    """The type activations are computed in on this machine."""
-    if config.compute_dtype == "auto":
-        return jnp.dtype(jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
-    return jnp.dtype(config.compute_dtype)
+def _look_up(table_VxD: jax.Array, tokens: jax.Array, layout: Layout) -> jax.Array:
+    """Rows of the embedding, [batch, length, hidden] float32; each device gathers the table for its own tokens."""
+    if layout.mesh.size == 1:
+        return table_VxD[tokens]
 
+    def local(part: jax.Array, tokens: jax.Array) -> jax.Array:
+        part = jax.lax.all_gather(part, "fsdp", axis=1, tiled=True)
+        tokens -= jax.lax.axis_index("tensor") * part.shape[0]
+        inside = (tokens >= 0) & (tokens < part.shape[0])
+        return jax.lax.psum(jnp.where(inside[..., None], part[jnp.where(inside, tokens, 0)], 0.0), "tensor")
 
-def matmul_dtype(config: ModelConfig) -> jnp.dtype:
-    """The type that the operands of weight products are cast to."""
-    return compute_dtype(config) if config.matmul_dtype == "auto" else jnp.dtype(config.matmul_dtype)
+    table, rows = layout.sharding("vocabulary", "hidden").spec, layout.sharding("batch").spec
+    return jax.shard_map(local, mesh=layout.mesh, in_specs=(table, rows), out_specs=rows)(table_VxD, tokens)
 
 
 def _remat(layer: Callable, policy: str) -> Callable:
     if policy == "none":
         return layer
-    saved = jax.checkpoint_policies.dots_with_no_batch_dims_saveable if policy == "dots" else None
-    return functools.partial(jax.checkpoint, prevent_cse=False, policy=saved)(layer)
+    policies = jax.checkpoint_policies
+    products = policies.save_from_both_policies(
+        policies.dots_with_no_batch_dims_saveable, policies.save_only_these_names(SAVED)
+    )
+    return functools.partial(jax.checkpoint, prevent_cse=False, policy=products if policy == "dots" else None)(layer)

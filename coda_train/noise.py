@@ -74,6 +74,22 @@ def mask_blocks(key: jax.Array, sigma: jax.Array, sizes: jax.Array, length: int,
     return sums[:, largest:] > jnp.take_along_axis(sums, first, axis=1)
 
 
+def keep_prompt(prompt: jax.Array, share: jax.Array | float) -> jax.Array:
+    """The first `share` of each row's prompt tokens, which stay as they are; the others may be masked.
+
+    From 0 to 1 over the first epoch this leads from unconditional to conditional training (arXiv 2510.03270, SFT).
+
+    Args:
+        prompt: [batch, length] bool.
+        share: traced number in [0, 1].
+
+    Returns:
+        [batch, length] bool, within `prompt`.
+    """
+    place = jnp.cumsum(prompt, axis=1)
+    return prompt & (place <= share * place[:, -1:])
+
+
 def corrupt(
     key: jax.Array,
     batch: Batch,
@@ -83,16 +99,17 @@ def corrupt(
     max_sigma: float,
     antithetic: bool,
     per: str,
+    block_rows: str,
     block_sizes: tuple[int, ...],
     edges: str,
     mask_id: int,
     pad_id: int,
 ) -> Batch:
-    """Noise one packed batch.
+    """Noise one batch of packed documents or of chats.
 
     Args:
-        batch: `tokens` [B, L] int32, `segment_ids` [B, L] int32, `maskable` [B, L] bool.
-        probabilities: [3] float32, of S1, S2 and S3.
+        batch: `tokens`, `segment_ids` [B, L] int32, `maskable` [B, L] bool; for chats `prompt` [B, L] bool too.
+        probabilities: [4] float32, of S1, S2 and S3, and the share of a prompt that stays unmasked.
 
     Returns:
         `inputs`, `targets`, `segment_ids` [B, L] int32 and `weights` [B, L] float32: 1/sigma where a mask stands,
@@ -103,8 +120,11 @@ def corrupt(
     rows, length = tokens.shape
     sigma = sample_sigma(keys[0], rows, eps, max_sigma, antithetic)
 
+    maskable = batch["maskable"]
+    if "prompt" in batch:
+        maskable |= batch["prompt"] & ~keep_prompt(batch["prompt"], probabilities[3])
     prefixed = choose_rows(keys[1], rows, probabilities[0], per)
-    maskable = keep_prefix(keys[2], batch["maskable"], prefixed)
+    maskable = keep_prefix(keys[2], maskable, prefixed)
 
     # A row that keeps its prefix is not cut as well: as released, it would lose the text its prefix speaks of.
     removed = cut_suffix(keys[4], length, choose_rows(keys[3], rows, probabilities[1], per) & ~prefixed)
@@ -112,6 +132,8 @@ def corrupt(
     segment_ids = jnp.where(removed, 0, batch["segment_ids"])
 
     blocked = choose_rows(keys[5], rows, probabilities[2], per)
+    if block_rows == "all":
+        blocked = jnp.broadcast_to(probabilities[2] > 0, blocked.shape)
     sizes = jnp.where(blocked, jax.random.choice(keys[6], jnp.array(block_sizes), (rows,)), 1)
     masked = mask_blocks(keys[7], sigma, sizes, length, max(block_sizes), edges) & maskable & ~removed
     return {

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
@@ -20,17 +19,19 @@ from coda_train.dashboards import open_dashboards
 from coda_train.data.infilling import TokenIds
 from coda_train.errors import TrainingError
 from coda_train.evaluate import Evaluation
+from coda_train.flops import mfu, step_flops
 from coda_train.interrupts import Stop
 from coda_train.metrics import Metrics
-from coda_train.model import graph_of, init_params
 from coda_train.optimizer import make_optimizer
 from coda_train.profiler import Profiler
-from coda_train.step import TrainState, make_steps, make_targets
+from coda_train.sharding import Layout, any_process
+from coda_train.step import init_state, make_steps, make_targets, param_shapes
 from coda_train.watch import Watch
 
 
 def train(
     config: TrainConfig,
+    layout: Layout,
     batches: Batches,
     evaluation: Evaluation | None,
     ids: TokenIds,
@@ -46,6 +47,7 @@ def train(
 
     Args:
         config: the run's configuration.
+        layout: the devices; every process of a run calls this, with its own rows of the batches.
         batches: training batches; the position is stored with every checkpoint.
         evaluation: what is measured on held-out text; None for nothing.
         ids: special tokens.
@@ -63,12 +65,11 @@ def train(
         CheckpointError when the run folder's checkpoint has another shape, or a new one can't be written.
     """
     stage, stop = config.stage, stop or Stop()
-    params = init_params(config.model, stage.seed) if initial is None else initial
-    optimizer = make_optimizer(config.optimizer, params)
-    average = jax.tree.map(jnp.copy, params) if stage.ema else None
-    state = TrainState(jnp.zeros((), jnp.int32), params, jax.jit(optimizer.init)(params), average)
-    train_step, eval_step = make_steps(config, graph_of(config.model), optimizer)
-    with_targets = make_targets(stage.batches, config.noise, ids)
+    optimizer = make_optimizer(config.optimizer, param_shapes(config))
+    state = init_state(config, optimizer, layout, initial)
+    train_step, eval_step = make_steps(config, optimizer, layout)
+    with_targets = make_targets(config, ids, layout)
+    devices, chip = layout.mesh.size, layout.mesh.devices.flat[0].device_kind
 
     with Checkpoints(run, stage.checkpoints_kept) as checkpoints, _explained():
         first, elapsed_s = 0, 0.0
@@ -82,7 +83,7 @@ def train(
         key = jax.random.key(stage.seed)
         watch, profiler = Watch(config.model.vocab_size, run), Profiler(run, first, profiled_steps)
         settings = dataclasses.asdict(config)
-        dashboards = open_dashboards(run, config.name, settings, first)
+        dashboards = open_dashboards(run, config.name, settings, first) if jax.process_index() == 0 else []
 
         def save(step: int) -> None:
             meta = {"config": settings, "data": batches.get_state(), "elapsed_s": clock.elapsed_s()}
@@ -108,12 +109,18 @@ def train(
                     now = clock.elapsed_s()
                     speed = (number - window[0]) / max(now - window[1], 1e-9)
                     window = (number, now)
-                    row |= {"lr": rate, "tokens_per_s": speed * stage.batch_size * stage.length, "elapsed_s": now}
+                    tokens = stage.batch_size * stage.length
+                    flops = step_flops(config.model, tokens, stage.length, row["targets"])
+                    row |= {"lr": rate, "tokens_per_s": speed * tokens, "elapsed_s": now}
+                    row |= {"mfu": mfu(flops * speed, chip, devices)}
                     metrics.train(number, clock.progress(number), row, clock.left_s(number, speed))
 
-            while (progress := clock.progress(step)) < 1.0 and stop.signal is None:
+            stopping = any_process(stop.signal is not None)
+            while (progress := clock.progress(step)) < 1.0 and not stopping:
                 probabilities = np.asarray(config.noise.probabilities(progress), np.float32)
-                batch = with_targets(jax.random.fold_in(key, step), jax.device_put(next(batches)), probabilities)
+                batch = with_targets(
+                    jax.random.fold_in(key, step), layout.place(next(batches), stage.batch_size), probabilities
+                )
                 rate = clock.learning_rate(step)
                 state, values = train_step(state, batch, np.float32(rate))
                 step += 1
@@ -125,9 +132,11 @@ def train(
                 if step % stage.checkpoint_every == 0:
                     settle()
                     save(step)
+                if jax.process_count() == 1 or step % stage.log_every == 0:  # asking the others waits for the step
+                    stopping = any_process(stop.signal is not None)
             settle(last=True)
             if step > first:
-                if stop.signal is None and step % stage.eval_every:
+                if not stopping and step % stage.eval_every:
                     evaluate(step)
                 save(step)
     return step

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from coda_train.errors import TrainingError
 from coda_train.step import report
@@ -34,7 +35,9 @@ class Watch:
         fault = self._fault(values)
         if fault:
             path = self._run / f"failed-batch-{step}.npz"
-            np.savez_compressed(path, **jax.device_get(batch))
+            whole = multihost_utils.process_allgather(batch, tiled=True) if jax.process_count() > 1 else batch
+            if jax.process_index() == 0:
+                np.savez_compressed(path, **jax.device_get(whole))
             raise TrainingError(
                 f"{fault} at step {step}: lower optimizer.peak or lengthen optimizer.warmup, then run again to go on "
                 f"from the last checkpoint; the token ids of the batch are in {path}"

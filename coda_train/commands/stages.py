@@ -4,6 +4,7 @@ import dataclasses
 import json
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -81,7 +82,9 @@ def stage_command(stage: str, needs_init: bool = False) -> Callable[..., None]:
             if needs_init and init is None:
                 raise ConfigError(f"{stage} needs --init: the run folder or checkpoint directory to start from")
             from coda_train.imports import find_initial
+            from coda_train.sharding import join_processes
 
+            join_processes()
             source = find_initial(init) if init else None
             request = Request(stage, data, run or Path("runs") / stage, tokenizer, source, workers, profile)
             changes = list(overrides or [])
@@ -110,38 +113,55 @@ def _configure(request: Request, preset: str | None, changes: list[str]) -> Trai
 
 
 def _train(request: Request, config: TrainConfig) -> None:
+    import jax
+    from jax.experimental import multihost_utils
+
     from coda_train.batches import open_batches, token_ids
     from coda_train.checkpoint import has_checkpoint, run_folder
+    from coda_train.data.corpus import is_corpus
     from coda_train.data.own import corpus_of
     from coda_train.evaluate import open_evaluation
     from coda_train.imports import load_initial
     from coda_train.interrupts import stop_on_signals
+    from coda_train.sharding import check_layout, make_layout
+    from coda_train.step import param_shapes
     from coda_train.tokenizer import adopt_tokenizer, read_tokenizer
     from coda_train.train import train
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    layout = make_layout(config.mesh)
+    check_layout(config, layout)
+    first_process = jax.process_index() == 0
+    console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not first_process)
     source = _tokenizer_of(request)
     tokenizer = read_tokenizer(source)
     fresh = not has_checkpoint(request.run)
     if not request.data.is_dir():
         raise ConfigError(f"{request.data} is not a folder")
-    initial = load_initial(request.init, config.model) if request.init and fresh else None
-    with run_folder(request.run) as run:
-        adopt_tokenizer(tokenizer, source, run / "tokenizer")
+    if jax.process_count() > 1 and not is_corpus(request.data):
+        raise ConfigError(f"{request.data} is no corpus: several processes share one made by `coda-train data`")
+    places = layout.parameters(param_shapes(config))
+    initial = load_initial(request.init, config.model, places) if request.init and fresh else None
+    with run_folder(request.run) if first_process else nullcontext(request.run) as run:
+        if first_process:
+            adopt_tokenizer(tokenizer, source, run / "tokenizer")
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("run folder ready")
         ids = token_ids(run / "tokenizer", config.model.vocab_size)
+        rows = layout.process_rows(config.stage.batch_size)
         with progress_bar(console) as progress:
             corpus, report = corpus_of(request.data, run / "corpus", progress)
             if report:
                 kept = ", ".join(f"{count} {split}" for split, count in report.files.items())
                 console.print(f"{request.data}: {kept} files, taken as your own whatever their licence ({corpus})")
-            batches = open_batches(config, corpus, run / "tokenizer", "train", progress, request.workers)
-            evaluation = open_evaluation(config, corpus, run / "tokenizer", ids, progress)
+            batches = open_batches(config, corpus, run / "tokenizer", "train", progress, request.workers, rows)
+            evaluation = open_evaluation(config, layout, corpus, run / "tokenizer", ids, progress)
         if evaluation is None:
             console.print("too little held-out text in the corpus: no evaluation")
         with stop_on_signals() as stop:
-            step = train(config, batches, evaluation, ids, run, console, initial, stop, request.profile)
+            step = train(config, layout, batches, evaluation, ids, run, console, initial, stop, request.profile)
     if stop.signal is None:
-        typer.echo(f"{run}: {request.stage} finished at step {step}")
+        if first_process:
+            typer.echo(f"{run}: {request.stage} finished at step {step}")
         return
     typer.echo(f"stopped at step {step}; run the same command to go on", err=True)
     if stop.signal != signal.SIGTERM:  # what a scheduler sends has been obeyed; Ctrl-C ends as Ctrl-C does

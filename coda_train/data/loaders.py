@@ -37,7 +37,9 @@ _SURPLUS = 1.15
 """How much more text a window holds than a row on average, so that few rows need padding."""
 
 
-def packed_batches(shards: Path, batch_size: int, length: int, seed: int, eos_id: int) -> grain.DatasetIterator:
+def packed_batches(
+    shards: Path, batch_size: int, length: int, seed: int, eos_id: int, rows_of_batch: np.ndarray | None = None
+) -> grain.DatasetIterator:
     """Rows of whole documents joined with the end token and cut to `length`; documents are shuffled each epoch.
 
     The shards of a mixture are read in the ratio of their weights, row by row, so that every stretch of the run holds
@@ -50,6 +52,7 @@ def packed_batches(shards: Path, batch_size: int, length: int, seed: int, eos_id
         length: tokens a row.
         seed: of the order.
         eos_id: the end token that follows each document.
+        rows_of_batch: make these rows of each batch alone, in this order: the part of one process of several.
 
     Returns: an endless iterator over {tokens [B, L] int32, segment_ids [B, L] int32 from 1, maskable [B, L] bool}.
 
@@ -65,7 +68,7 @@ def packed_batches(shards: Path, batch_size: int, length: int, seed: int, eos_id
         weights.append(weight)
     if not rows:
         raise TooFewTokensError(f"{shards} holds fewer tokens than one row of {length} in each of its members")
-    return _iterate(rows, weights, batch_size, workers=0)
+    return _iterate(rows, weights, batch_size, 0, rows_of_batch)
 
 
 def infill_batches(
@@ -77,6 +80,7 @@ def infill_batches(
     seed: int,
     config: InfillConfig | None = None,
     workers: int = 0,
+    rows_of_batch: np.ndarray | None = None,
 ) -> grain.DatasetIterator:
     """Windows of documents with holes to fill (see `infilling`).
 
@@ -89,6 +93,7 @@ def infill_batches(
         seed: of the order, the holes and the noise.
         config: how rows are made.
         workers: processes that make rows ahead, 0 for none; the iterator's `close()` ends them.
+        rows_of_batch: as in `packed_batches`.
 
     Returns: an endless iterator over {inputs, targets [B, L] int32, weights [B, L] float32, segment_ids [B, L] int32,
         1 at text, 0 at pad}. A weight stands at its target's own position; the train step shifts.
@@ -97,7 +102,7 @@ def infill_batches(
     """
     present = split_members(corpus, split)
     rows = [InfillRows(member, split, tokenizer, length, seed, config or InfillConfig()) for member in present]
-    return _iterate(rows, list(present.values()), batch_size, workers)
+    return _iterate(rows, list(present.values()), batch_size, workers, rows_of_batch)
 
 
 def special_ids(tokenizer: "Tokenizer") -> TokenIds:
@@ -107,10 +112,17 @@ def special_ids(tokenizer: "Tokenizer") -> TokenIds:
 
 
 def _iterate(
-    sources: Sequence["PackedRows | InfillRows"], weights: Sequence[float], batch_size: int, workers: int
+    sources: Sequence["PackedRows | InfillRows"],
+    weights: Sequence[float],
+    batch_size: int,
+    workers: int,
+    rows_of_batch: np.ndarray | None,
 ) -> grain.DatasetIterator:
     rows = [grain.MapDataset.source(source) for source in sources]
     mixed = grain.MapDataset.mix(rows, weights) if len(rows) > 1 else rows[0]
+    if rows_of_batch is not None and len(rows_of_batch) < batch_size:
+        mixed = grain.MapDataset.source(_PartOfBatches(mixed, batch_size, rows_of_batch))
+        batch_size = len(rows_of_batch)
     batches = mixed.batch(batch_size, drop_remainder=True).to_iter_dataset(
         grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
     )
@@ -119,6 +131,20 @@ def _iterate(
             flags.FLAGS.mark_as_parsed()
         batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=4))
     return iter(batches)
+
+
+class _PartOfBatches:
+    """Random access to the rows of one process: of each whole batch those it holds, so that all make one order."""
+
+    def __init__(self, rows: grain.MapDataset, batch_size: int, rows_of_batch: np.ndarray) -> None:
+        self._rows, self._batch_size, self._held = rows, batch_size, rows_of_batch
+
+    def __len__(self) -> int:
+        return len(self._rows) // self._batch_size * len(self._held)
+
+    def __getitem__(self, index: int) -> Batch | None:
+        batch, place = divmod(int(index), len(self._held))
+        return self._rows[batch * self._batch_size + int(self._held[place])]
 
 
 def row_count(shards: Shards, length: int) -> int:

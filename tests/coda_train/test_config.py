@@ -99,11 +99,27 @@ def test_a_preset_may_be_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("config", "progress", "expected"),
     [
-        (NoiseConfig(prefix=(0.1,), suffix=(0.2,), block=(0.3,)), 0.7, (0.1, 0.2, 0.3)),
-        (NoiseConfig(schedule="linear", prefix=(0.0, 1.0), suffix=(0.0, 0.5), block=(1.0, 0.0)), 0.5, (0.5, 0.25, 0.5)),
-        (NoiseConfig(schedule="linear", prefix=(0.0, 1.0), suffix=(0.0, 0.5), block=(1.0, 0.0)), 1.5, (1.0, 0.5, 0.0)),
-        (NoiseConfig(schedule="table", prefix=(0.0, 1.0), suffix=(0.5,), block=(0.1, 0.2, 0.3)), 0.5, (1.0, 0.5, 0.2)),
-        (NoiseConfig(schedule="table", prefix=(0.0, 1.0), suffix=(0.5,), block=(0.1, 0.2, 0.3)), 1.0, (1.0, 0.5, 0.3)),
+        (NoiseConfig(prefix=(0.1,), suffix=(0.2,), block=(0.3,)), 0.7, (0.1, 0.2, 0.3, 1.0)),
+        (
+            NoiseConfig(schedule="linear", prefix=(0.0, 1.0), suffix=(0.0, 0.5), block=(1.0, 0.0)),
+            0.5,
+            (0.5, 0.25, 0.5, 1.0),
+        ),
+        (
+            NoiseConfig(schedule="linear", prefix=(0.0, 1.0), suffix=(0.0, 0.5), block=(1.0, 0.0)),
+            1.5,
+            (1.0, 0.5, 0.0, 1.0),
+        ),
+        (
+            NoiseConfig(schedule="table", prefix=(0.0, 1.0), suffix=(0.5,), block=(0.1, 0.2, 0.3)),
+            0.5,
+            (1.0, 0.5, 0.2, 1.0),
+        ),
+        (
+            NoiseConfig(schedule="table", prefix=(0.0, 1.0), suffix=(0.5,), block=(0.1, 0.2, 0.3)),
+            1.0,
+            (1.0, 0.5, 0.3, 1.0),
+        ),
     ],
 )
 def test_noise_schedules(config, progress, expected):

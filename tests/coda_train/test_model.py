@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from coda_train.attention import attend, segment_bias
+from coda_train.attention import segment_bias
+from coda_train.attention_cpu import attend
 from coda_train.config import load_preset
 from coda_train.linear import linear, outer_sum
 from coda_train.model import graph_of, init_params

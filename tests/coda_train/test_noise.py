@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coda_train.config import NoiseConfig
+from coda_train.config import MeshConfig, TrainConfig
 from coda_train.data.infilling import TokenIds
 from coda_train.noise import choose_rows, corrupt, cut_suffix, keep_prefix, mask_blocks, next_token, sample_sigma
+from coda_train.sharding import make_layout
 from coda_train.step import make_targets
 
 IDS = TokenIds(pad=0, end=2, mask=3, expand=4, delete=5)
@@ -22,7 +23,7 @@ def runs(row: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-CORRUPT = make_targets("packed", NoiseConfig(), IDS)
+CORRUPT = make_targets(TrainConfig(), IDS, make_layout(MeshConfig(), jax.devices()[:1]))
 MASK_BLOCKS = jax.jit(mask_blocks, static_argnames=("length", "largest", "edges"))
 
 
@@ -138,7 +139,7 @@ def test_corrupt_keeps_its_promises(seed, probabilities):
     rows, length = 8, 32
     batch = packed(rows, length)
     batch["maskable"] = batch["maskable"].at[:, 5:9].set(False)
-    out = jax.device_get(CORRUPT(jax.random.key(seed), batch, np.array(probabilities, np.float32)))
+    out = jax.device_get(CORRUPT(jax.random.key(seed), batch, np.array([*probabilities, 1], np.float32)))
     masked = out["weights"] > 0
     assert (out["inputs"][masked] == IDS.mask).all()
     assert (out["inputs"][~masked] == out["targets"][~masked]).all()
@@ -169,13 +170,14 @@ def test_schedules_compile_nothing_anew():
             "max_sigma": 1.0,
             "antithetic": True,
             "per": "sequence",
+            "block_rows": "chosen",
             "block_sizes": (2, 4, 8),
             "edges": "clip",
         }
         return corrupt(key, batch, probabilities, **settings, mask_id=3, pad_id=0)
 
     for value in (0.0, 0.1, 0.9):
-        counted(jax.random.key(0), packed(8, 32), np.full(3, value, np.float32))
+        counted(jax.random.key(0), packed(8, 32), np.full(4, value, np.float32))
     assert len(traces) == 1
 
 

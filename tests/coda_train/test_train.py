@@ -16,6 +16,7 @@ from coda_train.config import from_dict, load_preset
 from coda_train.errors import CheckpointError, ConfigError, TrainingError
 from coda_train.evaluate import open_evaluation
 from coda_train.interrupts import Stop
+from coda_train.sharding import make_layout
 from coda_train.train import train
 
 SMALL = [
@@ -47,11 +48,12 @@ def run_stage(material, run, stage="pretrain", interrupt_at=None, overrides=()):
     config = load_preset("nano", stage, [*SMALL, *overrides])
     batches = open_batches(config, material.corpus, material.tokenizer, "train")
     ids = token_ids(material.tokenizer, config.model.vocab_size)
-    evaluation = open_evaluation(config, material.corpus, material.tokenizer, ids)
+    layout = make_layout(config.mesh)
+    evaluation = open_evaluation(config, layout, material.corpus, material.tokenizer, ids)
     stop = Stop()
     if interrupt_at:
         batches = Interrupting(batches, interrupt_at, stop)
-    return train(config, batches, evaluation, ids, run, Console(file=io.StringIO()), stop=stop)
+    return train(config, layout, batches, evaluation, ids, run, Console(file=io.StringIO()), stop=stop)
 
 
 def rows_of(run):

@@ -19,7 +19,7 @@ _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.-]+ = (.*?[\])}]) ([a-z][\w-]*)\((.*)$")
 _CALLED = re.compile(r"\b(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
-_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+_CONSTANT = re.compile(r"^(\d+)\)")
 _GROUP = re.compile(r"replica_groups=(?:\{\{([\d,]*)\}|\[\d+,(\d+)\]|mesh\[([^\]]*)\] \{([^}]*)\})")
 
 
@@ -93,10 +93,7 @@ def collectives(text: str, loop_trips: int) -> dict[str, Collective]:
         runs[name] += times
         for _, opcode, rest in bodies.get(name, ()):
             called = [*_CALLED.findall(rest), *(b.strip(" %") for m in _BRANCHES.findall(rest) for b in m.split(","))]
-            trips = 1
-            if opcode == "while":
-                known = _TRIPS.search(rest)
-                trips = int(known[1]) if known else loop_trips
+            trips = _trips(bodies, rest, loop_trips) if opcode == "while" else 1
             for each in called:
                 visit(each, times * trips)
 
@@ -128,6 +125,17 @@ def _computations(text: str) -> tuple[dict[str, list[tuple[str, str, str]]], str
         elif current and (match := _INSTRUCTION.match(line)):
             bodies[current].append((match[1], match[2], match[3]))
     return bodies, entry
+
+
+def _trips(bodies: dict[str, list[tuple[str, str, str]]], loop: str, otherwise: int) -> int:
+    """Turns of a loop: the one number its condition compares the counter with."""
+    condition = re.search(r"condition=%?([\w.-]+)", loop)
+    numbers = [
+        int(number[1])
+        for _, opcode, rest in bodies.get(condition[1] if condition else "", ())
+        if opcode == "constant" and (number := _CONSTANT.match(rest))
+    ]
+    return numbers[0] if len(numbers) == 1 else otherwise
 
 
 def _payload(kind: str, shape: str, started: bool, group: int) -> int:

@@ -3,6 +3,7 @@
 import typer
 
 from coda_train.commands.convert import export
+from coda_train.commands.measure import bench, plan
 from coda_train.commands.prepare import data, tokenizer
 from coda_train.commands.stages import stage_command
 
@@ -38,6 +39,8 @@ app.command(
     "Example: coda-train sft --preset nano --init runs/mid --data corpus --out runs/sft stage.steps=200",
 )(stage_command("sft", needs_init=True))
 app.command()(export)
+app.command()(plan)
+app.command()(bench)
 
 
 def main() -> None:

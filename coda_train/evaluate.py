@@ -18,7 +18,7 @@ from coda_train.step import make_targets, report
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels of the bound: the midpoints of five equal ranges, so that their mean integrates over all levels."""
 
-EvalStep = Callable[[Any, Batch], dict[str, Any]]
+EvalStep = Callable[[Any, dict[str, jax.Array]], dict[str, jax.Array]]
 """(params, batch with targets) -> sums, see `make_steps`."""
 
 

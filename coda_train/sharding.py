@@ -131,7 +131,10 @@ def make_layout(config: MeshConfig, devices: Sequence[Any] | None = None) -> Lay
         sizes[sizes.index(0)] = count // named
     elif named != count:
         raise ConfigError(f"{text} is {named} devices, but there are {count}: set one of them to 0 to take the rest")
-    return Layout(jax.make_mesh(sizes, MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices))
+    try:
+        return Layout(jax.make_mesh(sizes, MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices))
+    except NotImplementedError as error:  # the sides of a TPU's torus can't be grouped into such axes
+        raise ConfigError(f"{text} does not fit how the devices are wired: {error}") from None
 
 
 def check_layout(config: TrainConfig, layout: Layout) -> None:

@@ -151,7 +151,7 @@ def _statistics(losses_N: jax.Array, weights_N: jax.Array) -> dict[str, jax.Arra
 
 
 def report(values: dict[str, jax.Array]) -> dict[str, Any]:
-    """A step's values as plain numbers: loss, number and mean cross-entropy of the targets, and the latter by noise level."""
+    """A step's values as plain numbers: loss, targets and their mean cross-entropy, in all and by noise level."""
     values = jax.device_get(values)
     sums, counts = values.pop("nll_sums"), values.pop("counts")
     means = sums / np.maximum(counts, 1)

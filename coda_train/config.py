@@ -254,7 +254,10 @@ def load_preset(name: str, stage: str, overrides: typing.Sequence[str] = ()) -> 
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"preset {name} is not valid TOML: {error}") from None
-    tree = {"name": stage, "model": data.get("model", {}), **data.get(stage, {})}
+    if stage not in data:
+        there = ", ".join(name for name in STAGES if name in data) or "none"
+        raise ConfigError(f"preset {name} does not describe the stage {stage}: it has {there}")
+    tree = {"name": stage, "model": data.get("model", {}), **data[stage]}
     for override in overrides:
         apply_override(tree, override)
     return from_dict(tree)

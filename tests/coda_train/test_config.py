@@ -5,22 +5,30 @@ import json
 
 import pytest
 
-from coda_train.config import STAGES, NoiseConfig, from_dict, load_preset, preset_names
+from coda_train.config import STAGES, NoiseConfig, from_dict, load_preset, preset_names, split_preset
 from coda_train.errors import ConfigError
 
 
-@pytest.mark.parametrize("stage", STAGES)
+def stages_of(name: str) -> list[str]:
+    """The stages a shipped preset describes."""
+    return ["sft"] if name == "adapt" else list(STAGES)
+
+
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_loads_and_survives_json(name, stage):
-    config = load_preset(name, stage)
-    assert config.name == stage
-    assert config.stage.batches == {"base": "causal", "sft": "infill"}.get(stage, "packed")
+def test_every_preset_loads_and_survives_json(name):
+    chats = name in ("paper", "released")
+    for stage in stages_of(name):
+        config = load_preset(name, stage)
+        assert config.name == stage
+        kinds = {"base": "causal", "sft": "chat" if chats else "infill"}
+        assert config.stage.batches == kinds.get(stage, "packed")
+        assert from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
     assert from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 
 def test_stages_of_a_preset_share_the_model():
     for name in preset_names():
-        assert len({load_preset(name, stage).model for stage in STAGES}) == 1
+        assert len({load_preset(name, stage).model for stage in stages_of(name)}) == 1
 
 
 @pytest.mark.parametrize(
@@ -85,6 +93,67 @@ def test_unknown_preset_and_stage():
         load_preset("missing.toml", "pretrain")
     with pytest.raises(ConfigError, match="unknown stage"):
         load_preset("nano", "posttrain")
+
+
+def test_a_stage_that_a_preset_lacks():
+    with pytest.raises(ConfigError, match="does not describe the stage base: it has sft"):
+        load_preset("adapt", "base")
+
+
+# Section 3 of arXiv 2510.03270, and the released recipe files where these differ.
+PUBLISHED = {
+    ("paper", "pretrain"): {
+        "stage": {"steps": 50_000, "batch_size": 512, "length": 8192, "segments": True},
+        "optimizer": {"name": "adafactor", "peak": 3e-4, "schedule": "linear", "warmup": 0.04},
+        "noise": {"schedule": "constant", "per": "batch", "prefix": (0.01,), "suffix": (0.01,), "block": (0.01,)},
+        "mesh": {"fsdp": 512},
+    },
+    ("paper", "midtrain"): {
+        "stage": {"steps": 50_000, "batch_size": 256, "length": 8192, "segments": False},
+        "optimizer": {"name": "adafactor", "peak": 2e-4, "schedule": "linear", "warmup": 0.04},
+        "noise": {
+            "schedule": "table",
+            "per": "sequence",
+            "prefix": (0.01, 0.05, 0.1, 0.15, 0.2),
+            "suffix": (0.01, 0.05, 0.1, 0.15, 0.2),
+            "block": (0.05, 0.1, 0.15, 0.2, 0.25),
+            "block_sizes": (2, 4, 8),
+        },
+        "mesh": {"fsdp": 256},
+    },
+    ("paper", "sft"): {
+        "stage": {"batch_size": 176, "length": 1024},
+        "optimizer": {"name": "adamw", "peak": 2e-5, "schedule": "cosine", "warmup": 0.1, "clip": 1.0},
+        "noise": {"prompt_ramp": 0.1, "prefix": (0.0,), "suffix": (0.0,), "block": (0.0,)},
+    },
+    ("released", "pretrain"): {
+        "model": {"tie_word_embeddings": False},
+        "stage": {"steps": 210_000, "batch_size": 512, "length": 8192},
+        "optimizer": {"name": "adafactor", "peak": 3e-4, "schedule": "cosine"},
+        "noise": {"edges": "window", "block_rows": "all", "prefix": (0.01,), "suffix": (0.01,), "block": (0.01,)},
+    },
+    ("released", "midtrain"): {
+        "stage": {"steps": 50_000, "batch_size": 256, "segments": False},
+        "noise": {"schedule": "constant", "block_rows": "all", "prefix": (0.25,), "suffix": (0.25,), "block": (0.3,)},
+    },
+}
+
+
+@pytest.mark.parametrize(("preset", "stage"), PUBLISHED)
+def test_published_recipes(preset, stage):
+    config = dataclasses.asdict(load_preset(preset, stage))
+    for group, settings in PUBLISHED[preset, stage].items():
+        assert {key: config[group][key] for key in settings} == settings
+    steps = config["stage"]["steps"]
+    assert config["optimizer"]["warmup"] * steps == pytest.approx(2480 if stage == "sft" else 2000, rel=1e-3)
+
+
+def test_names_of_a_stage_and_its_preset():
+    assert split_preset("pretrain-1.7b") == ("pretrain", "1.7b")
+    assert split_preset("sft-small-cpu") == ("sft", "small-cpu")
+    for wrong in ("1.7b", "pretrain", "pretrain-", "posttrain-1.7b"):
+        with pytest.raises(ConfigError, match=r"such as pretrain-1\.7b"):
+            split_preset(wrong)
 
 
 def test_a_preset_may_be_a_file(tmp_path):

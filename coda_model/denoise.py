@@ -1,6 +1,8 @@
 """One denoising step for all drafts of a request: a batched forward, draws at the masks, commits and edits."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -40,6 +42,13 @@ class Denoiser:
         self._never_V = tokenizer.is_special | tokenizer.is_unwritable
         if not allow_carriage_return:
             self._never_V = self._never_V | tokenizer.has_carriage_return
+        self._masks: dict[tuple[bool, bool, bool], Tensor] = {}
+
+    def with_forward(self, forward: Forward) -> "Denoiser":
+        """The same with other forwards."""
+        other = copy(self)
+        other._forward = forward
+        return other
 
     def first_step_confidence(self, drafts: Sequence[Draft]) -> Steps[list[list[float]]]:
         """For each draft and hole the mean of the likeliest tokens' probabilities at its masks, from one forward."""
@@ -58,6 +67,15 @@ class Denoiser:
                 by_hole[site.hole].append(best)
             means.append([sum(values) / len(values) for values in by_hole])
         return means
+
+    def log_probabilities(self, drafts: Sequence[Draft], wanted_N: Tensor) -> Steps[list[Tensor]]:
+        """For each draft the log-probabilities [N] of the `wanted` ids at its N masks, whatever may stand there."""
+        assembled = [draft.assemble(self.model.config.mask_token_id) for draft in drafts]
+        hidden = yield from self._forward(drafts, assembled)
+        return [
+            self.model.logits(hidden_NxD).log_softmax(-1).gather(-1, wanted_N.to(hidden_NxD.device)[:, None])[:, 0]
+            for hidden_NxD in hidden
+        ]
 
     def step(self, drafts: Sequence[Draft], steps_left: int | None) -> Steps[None]:
         """Advance every draft that has masks by one step; with steps_left 1 all of them are complete afterwards.
@@ -95,21 +113,41 @@ class Denoiser:
         )
 
     def _logits(self, draft: Draft, sites: Sequence[Site], hidden_NxD: Tensor, may_expand: bool) -> Tensor:
-        """Logits [N, V] with -inf for what the site's hole may not hold."""
+        """Logits [N, V] with -inf for what the site's slot may not hold."""
         logits_NxV = self.model.logits(hidden_NxD)
-        forbidden = torch.stack([self._forbidden(hole, may_expand) for hole in draft.holes]).to(logits_NxV.device)
-        holes_N = torch.tensor([site.hole for site in sites], device=logits_NxV.device)
-        return logits_NxV.masked_fill_(forbidden[holes_N], -torch.inf)
+        start = 0
+        for number, group in groupby(sites, key=lambda site: site.hole):
+            end = start + len(list(group))
+            logits_NxV[start:end] += self._forbidden(draft.holes[number], may_expand)
+            start = end
+        for row_V, site in zip(logits_NxV, sites, strict=True):
+            if (ids := draft.holes[site.hole].only(site.slot)) is not None:
+                self._allow_only(row_V, ids)
+        return logits_NxV
+
+    def _allow_only(self, row_V: Tensor, ids: Tensor) -> None:
+        """Set to -inf all but these ids, and expansion where it is allowed."""
+        expand = self.model.config.expand_token_id
+        if expand is not None:
+            ids = torch.cat((ids, torch.tensor([expand])))
+        ids = ids.to(row_V.device)
+        kept = row_V[ids]
+        row_V.fill_(-torch.inf)[ids] = kept
 
     def _forbidden(self, hole: OpenHole, may_expand: bool) -> Tensor:
+        """0 for the ids that the hole may hold, -inf for the others; [V] fp32 on the model's device."""
         config = self.model.config
-        forbidden_V = self._never_V.clone()
-        if hole.single_line:
-            forbidden_V |= self.tokenizer.has_newline | self.tokenizer.has_carriage_return
-        if config.finds_length:
-            forbidden_V[config.expand_token_id] = not (may_expand and hole.may_expand)
-            forbidden_V[config.delete_token_id] = hole.fixed
-        return forbidden_V
+        key = (hole.single_line, may_expand and hole.may_expand, hole.fixed)
+        if key not in self._masks:
+            forbidden_V = self._never_V.clone()
+            if hole.single_line:
+                forbidden_V |= self.tokenizer.has_newline | self.tokenizer.has_carriage_return
+            if config.finds_length:
+                forbidden_V[config.expand_token_id] = not key[1]
+                forbidden_V[config.delete_token_id] = hole.fixed
+            mask_V = torch.zeros(len(forbidden_V)).masked_fill_(forbidden_V, -torch.inf)
+            self._masks[key] = mask_V.to(self.model.model.embed_tokens.weight.device)
+        return self._masks[key]
 
     def _commit(self, draft: Draft, sites: list[Site], samples: Samples, chosen: list[int]) -> None:
         config = self.model.config
@@ -136,7 +174,7 @@ def trailing_deletes(draft: Draft, sites: Sequence[Site], ids: Sequence[int], de
     Deletes gather at a hole's end; once one of the run is sure enough, the others would only cost steps.
     """
     runs: list[set[int]] = [set() for _ in draft.holes]
-    expected = [len(hole.slots) - 1 for hole in draft.holes]
+    expected = [len(hole.slots) - (1 if hole.closing is None else 2) for hole in draft.holes]
     for index in range(len(sites) - 1, -1, -1):
         hole, slot, _ = sites[index]
         if slot == expected[hole] and ids[index] == delete_id:

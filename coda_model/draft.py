@@ -1,5 +1,6 @@
 """A document on its way from masks to text: fixed tokens, and holes whose slots are committed, grown and removed."""
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,7 +27,8 @@ class OpenHole:
     """The slots of one hole, with the log-probability of each committed token (0 for a mask).
 
     A slot that is expanded becomes two, one that is deleted goes away. `expansions_left` bounds the growth, so that
-    denoising ends even where a model expands what it deleted.
+    denoising ends even where a model expands what it deleted. `opening` and `closing` are the ids that may stand in the
+    first and in the last slot, where not all may.
     """
 
     slots: list[int | None]
@@ -34,6 +36,8 @@ class OpenHole:
     fixed: bool
     single_line: bool
     expansions_left: int
+    opening: torch.Tensor | None = None
+    closing: torch.Tensor | None = None
     log_probabilities: list[float] = field(init=False)
     delete_log_probabilities: list[float] = field(default_factory=list)
 
@@ -43,6 +47,20 @@ class OpenHole:
     @property
     def may_expand(self) -> bool:
         return not self.fixed and self.expansions_left > 0 and len(self.slots) < self.max_tokens
+
+    def only(self, slot: int) -> torch.Tensor | None:
+        """The ids that may stand in a slot; None where there is no such list. A slot with one is never deleted."""
+        if slot == 0 and self.opening is not None:
+            return self.opening
+        return self.closing if slot == len(self.slots) - 1 else None
+
+    def reopen(self, bound: float) -> None:
+        """Mask again the tokens that were committed with a probability below the bound; the length is final now."""
+        for slot, value in enumerate(self.log_probabilities):
+            if value < math.log(bound):
+                self.slots[slot] = MASK
+                self.log_probabilities[slot] = 0.0
+        self.fixed = True
 
     def commit(self, slot: int, token: int, log_probability: float) -> None:
         self.slots[slot] = token
@@ -89,6 +107,11 @@ class Draft:
                 ids.append(mask_id if token is MASK else token)
             ids += text
         return ids, sites
+
+    def reopen(self, bound: float) -> None:
+        """Mask again what was committed with a probability below the bound; the lengths of the holes stay."""
+        for hole in self.holes:
+            hole.reopen(bound)
 
     def mean_log_probability(self) -> float:
         """Over all committed tokens; over the deletes where the fills are empty."""

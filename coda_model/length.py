@@ -1,5 +1,6 @@
 """How long a hole's fill is: first guesses, the grid of lengths, and what separates two fills of equal probability."""
 
+import math
 from collections.abc import Sequence
 
 from coda_model.request import Hole
@@ -34,6 +35,33 @@ def best_lengths(lengths: Sequence[int], confidences: Sequence[float], count: in
     """The `count` lengths of highest mean first-step confidence, best first; the shorter one first among equals."""
     order = sorted(range(len(lengths)), key=lambda i: (-confidences[i], lengths[i]))
     return [lengths[i] for i in order[:count]]
+
+
+class Baselines:
+    """How sure a model is of masks alone, without a document, for each length: what its confidence is compared with.
+
+    A model is surer of the first step of some lengths than of others whatever stands around them; the logarithm of the
+    quotient leaves what the document has to do with it (calibration by a content-free input, arXiv 2102.09690).
+    """
+
+    def __init__(self) -> None:
+        self._logs: dict[tuple[bool, int], float] = {}
+
+    def missing(self, lengths: Sequence[int], hole: Hole) -> list[int]:
+        """The lengths that have no baseline yet."""
+        return [length for length in lengths if (hole.single_line, length) not in self._logs]
+
+    def note(self, lengths: Sequence[int], means: Sequence[float], hole: Hole) -> None:
+        """Keep the mean first-step confidences of masks alone."""
+        for length, mean in zip(lengths, means, strict=True):
+            self._logs[hole.single_line, length] = math.log(max(mean, 1e-9))
+
+    def compared(self, lengths: Sequence[int], means: Sequence[float], hole: Hole) -> list[float]:
+        """Logarithms of the mean confidences over their baselines."""
+        return [
+            math.log(max(mean, 1e-9)) - self._logs[hole.single_line, length]
+            for length, mean in zip(lengths, means, strict=True)
+        ]
 
 
 def unbalanced_brackets(text: str) -> int:

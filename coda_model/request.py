@@ -84,6 +84,9 @@ class InfillOptions:
     snippet_tokens: int = 128
     refresh: int = 0
     deadline_ms: float | None = None
+    remask: float = 0.0
+    heal: bool = True
+    language: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -108,6 +111,11 @@ class InfillOptions:
         _require_integer("refresh", self.refresh, 0, MAX_STEPS)
         if self.deadline_ms is not None:
             _require_number("deadline_ms", self.deadline_ms, 0.0, 86_400_000.0)
+        _require_number("remask", self.remask, 0.0, 1.0)
+        if not isinstance(self.heal, bool):
+            raise InputError(f"heal must be true or false, not {self.heal!r}.")
+        if self.language is not None and not isinstance(self.language, str):
+            raise InputError(f"language must be a text, not {self.language!r}.")
         _require_integer("seed", self.seed, 0, 2**63 - 1)
 
 

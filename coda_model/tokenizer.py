@@ -1,6 +1,8 @@
 """Text to token ids and back, and what is known about each token."""
 
 import re
+from bisect import bisect_left
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -47,6 +49,7 @@ class CodeTokenizer:
         self.is_unwritable = torch.tensor([token is not None and not _is_writable(token) for token in token_bytes])
         self.has_newline = torch.tensor([token is not None and b"\n" in token for token in token_bytes])
         self.has_carriage_return = torch.tensor([token is not None and b"\r" in token for token in token_bytes])
+        self._bytes = token_bytes
 
     @classmethod
     def from_folder(cls, folder: Path, vocab_size: int) -> "CodeTokenizer":
@@ -82,6 +85,22 @@ class CodeTokenizer:
             ids += self.encode(part) if mark is None else [mark]
         return ids
 
+    def starting_with(self, text: str) -> torch.Tensor:
+        """Ids [M] int64 of the tokens that begin with the text."""
+        return _with_prefix(self._sorted, text.encode())
+
+    def ending_with(self, text: str) -> torch.Tensor:
+        """Ids [M] int64 of the tokens that end with the text."""
+        return _with_prefix(self._sorted_reversed, text.encode()[::-1])
+
+    @cached_property
+    def _sorted(self) -> list[tuple[bytes, int]]:
+        return sorted((token, index) for index, token in enumerate(self._bytes) if token is not None)
+
+    @cached_property
+    def _sorted_reversed(self) -> list[tuple[bytes, int]]:
+        return sorted((token[::-1], index) for index, token in enumerate(self._bytes) if token is not None)
+
     def decode(self, ids: list[int]) -> str:
         return self._tokenizer.decode(ids, skip_special_tokens=False)
 
@@ -95,6 +114,13 @@ def _token_bytes(tokenizer: Tokenizer, vocab_size: int) -> list[bytes | None]:
     for token_id in tokenizer.get_added_tokens_decoder():
         table[token_id] = None
     return table
+
+
+def _with_prefix(tokens: list[tuple[bytes, int]], prefix: bytes) -> torch.Tensor:
+    first = bisect_left(tokens, (prefix,))
+    # No byte of UTF-8 is 255, so this is behind every token with the prefix.
+    last = bisect_left(tokens, (prefix + b"\xff",), lo=first)
+    return torch.tensor([index for _, index in tokens[first:last]], dtype=torch.int64)
 
 
 def _is_writable(token: bytes) -> bool:

@@ -48,7 +48,7 @@ def sample_tokens(
     if temperature > 0:
         ids = torch.multinomial(log_probability_NxV.exp(), 1, generator=generator).squeeze(-1)
     else:
-        ids = log_probability_NxV.max(-1).indices  # twice as fast as argmax on a CPU
+        ids = likeliest(log_probability_NxV)
     own_NxV = log_probability_NxV if shaped is logits_NxV else logits_NxV.log_softmax(-1)
     return Samples(
         ids=ids,
@@ -67,10 +67,18 @@ def _confidence(
             best_Nx2 = log_probability_NxV.topk(min(2, log_probability_NxV.shape[-1]), dim=-1).values.exp()
             return best_Nx2[:, 0] - best_Nx2[:, 1:].sum(-1)
         case "entropy" | "entropy_bound":
-            # torch.special.entr is ten times slower on a CPU; the bound keeps 0 * -inf from being no number.
-            return (log_probability_NxV.exp() * log_probability_NxV.clamp(min=-1e4)).sum(-1)
+            # torch.special.entr is ten times slower on a CPU, exp half again as slow as softmax; the bound keeps
+            # 0 * -inf from being no number.
+            return (log_probability_NxV.softmax(-1) * log_probability_NxV.clamp(min=-1e4)).sum(-1)
         case "origin":
             return torch.rand(ids.shape, generator=generator, device=ids.device)
+
+
+def likeliest(logits_NxV: Tensor) -> Tensor:
+    """The ids [N] int64 of the largest logits, the first among equals."""
+    if logits_NxV.device.type == "cpu":
+        return torch.from_numpy(logits_NxV.numpy().argmax(-1))  # ten times as fast as PyTorch's own
+    return logits_NxV.argmax(-1)
 
 
 def keep_nucleus(logits_NxV: Tensor, top_p: float) -> Tensor:

@@ -31,17 +31,19 @@ class WindowedForward:
         refresh: int = 0,
         known: Known | None = None,
         keep: Callable[[ContextCache], None] = lambda _: None,
+        context: ContextCache | None = None,
     ) -> None:
         """`texts` are the n + 1 token lists around the n holes; every `refresh` forwards one is a full pass (0: never).
 
-        `keep` is given the context at once when it is computed: the next keystroke may cancel the request.
+        With a `context` all of it is known, and the first forward computes holes only. `keep` is given the context at
+        once when it is computed: the next keystroke may cancel the request.
         """
         self._model = model
         self._texts = texts
         self._refresh = refresh
         self._known = known
         self._keep = keep
-        self._context: ContextCache | None = None
+        self._context = context
         self._since_full_pass = 0
         self._sequences: list[_Sequence] = []
 
@@ -74,6 +76,18 @@ class WindowedForward:
         self._context = sequence.context
         self._keep(sequence.context)
         return hidden
+
+    def without_heads(self, lengths: Sequence[int]) -> tuple["WindowedForward", list[list[int]]]:
+        """Forwards of the same texts without the first `lengths[i]` tokens of each, and these texts."""
+        texts = [list(text[length:]) for text, length in zip(self._texts, lengths, strict=True)]
+        starts = [0, *accumulate(map(len, self._texts))]
+        left = [
+            start + index
+            for start, text, length in zip(starts, self._texts, lengths, strict=False)
+            for index in range(length, len(text))
+        ]
+        context = None if self._context is None else self._context.rearranged(left, range(len(left)), len(left))
+        return WindowedForward(self._model, texts, self._refresh, context=context), texts
 
     def _sequence(self, draft: Draft) -> "_Sequence":
         """That of the last forward, or for a draft that was not in it one that starts from the context."""

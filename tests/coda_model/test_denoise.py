@@ -1,8 +1,10 @@
 """Denoising steps with a model that knows the answer, so that growing, shrinking and committing can be checked."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from coda_model.denoise import Denoiser, trailing_deletes
 from coda_model.draft import MASK, Draft, OpenHole
 from coda_model.forward import Rows, Work
 from coda_model.infill import Infiller
-from coda_model.request import Hole, InfillOptions
+from coda_model.request import Hole, InfillOptions, InfillResult, Segment
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
 from coda_model.windowed import WindowedForward
@@ -38,6 +40,9 @@ class Oracle(Infiller):
         super().__init__(model, coder, "oracle", "")
         self.answer = answer
         self.forwards = 0
+
+    def fill(self, segments: Sequence[Segment], **options: Any) -> InfillResult:
+        return super().fill(segments, heal=False, **options)  # its tokens spell nothing that could go on
 
     def compute(self, works: Sequence[Work]) -> list[list[Tensor]]:
         self.forwards += 1
@@ -230,3 +235,22 @@ def test_drafts_in_one_batch_do_not_touch_each_other(tiny_model: CodaTransformer
     for draft in apart:
         finish([draft])
     assert [draft.holes[0].slots for draft in together] == [draft.holes[0].slots for draft in apart]
+
+
+def test_reopened_tokens_are_those_below_the_bound_and_the_length_stays() -> None:
+    hole = open_hole([MASK] * 3)
+    for slot, probability in enumerate((0.9, 0.2, 0.5)):
+        hole.commit(slot, 40 + slot, math.log(probability))
+    hole.reopen(0.5)
+    assert hole.slots == [40, MASK, 42]
+    assert hole.log_probabilities[1] == 0.0
+    assert hole.fixed
+
+
+@pytest.mark.parametrize(("remask", "steps"), [(0.0, 4), (1.0, 8), (1e-9, 4)])
+def test_remasking_asks_once_more(tiny_checkpoint: Path, remask: float, steps: int) -> None:
+    infiller = Infiller.from_pretrained(str(tiny_checkpoint))
+    result = infiller.fill(["a", Hole(length=4), "b"], algorithm="entropy", remask=remask)
+    assert result.steps == steps
+    assert len(result.candidates[0].token_confidences[0]) == 4
+    assert infiller.fill(["a", Hole(length=4), "b"], remask=1.0, steps=1).steps == 1

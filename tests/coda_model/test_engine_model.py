@@ -44,7 +44,8 @@ async def test_sharing_forwards_does_not_change_the_answers(engine: Engine, infi
         (["a", Hole(hint="return b"), "z"], InfillOptions(steps=2, top_p=0.9, temperature=0.7)),
         (["🙂 = ", Hole(max_tokens=40)], InfillOptions(deadline_ms=0.0)),
     ]
-    alone = [infiller.fill(segments, **vars(options)) for segments, options in requests]
+    # The first round also measures what is measured once for all requests.
+    _, alone = ([infiller.fill(segments, **vars(options)) for segments, options in requests] for _ in range(2))
     rows: list[int] = []
     infiller.model.model.register_forward_pre_hook(lambda _, arguments: rows.append(arguments[0].shape[1]))
     together = await asyncio.gather(*[finish(engine.submit(*request)) for request in requests])

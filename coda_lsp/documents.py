@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from lsprotocol import types
 
@@ -57,7 +56,7 @@ class DocumentStore:
         Where the language id is not a known one, the file's extension tells the language.
         """
         if language_for(language_id) is None:
-            language_id = language_id_for_path(urlsplit(uri).path) or language_id
+            language_id = language_id_for_path(uri) or language_id
         snapshot = Snapshot(uri, language_id, version, TextBuffer.of(without_lone_surrogates(text)))
         self._snapshots[uri] = snapshot
         return snapshot

@@ -12,8 +12,11 @@ from coda_lsp.settings import Settings
 
 
 def path_of(uri: str) -> Path | None:
-    """The path of a `file:` URI; None for any other."""
-    parts = urlsplit(uri)
+    """The path of a `file:` URI; None for any other, and for one that is malformed."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
     if parts.scheme != "file":
         return None
     path = unquote(parts.path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lsprotocol import types
 from pygls.exceptions import (
     JsonRpcException,
+    JsonRpcInternalError,
     JsonRpcInvalidParams,
     JsonRpcInvalidRequest,
     JsonRpcParseError,
@@ -48,6 +49,12 @@ class _Malformed:
     error: JsonRpcException
 
 
+def _malformed(data: dict[str, Any], error: JsonRpcException) -> _Malformed:
+    msg_id = data.get("id")
+    usable = isinstance(msg_id, str | int) and not isinstance(msg_id, bool)
+    return _Malformed(msg_id if usable else None, "method" in data and "id" in data, error)
+
+
 class CodaProtocol(LanguageServerProtocol):
     """pygls' protocol with our own documents, and an answer for every request, however wrong it is."""
 
@@ -72,15 +79,17 @@ class CodaProtocol(LanguageServerProtocol):
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         """Read one message; a malformed one is returned as such instead of raising, so that it can be answered."""
+        if "jsonrpc" in data and not isinstance(data.get("method", ""), str):
+            return _malformed(data, JsonRpcInvalidRequest("A method must be a text."))
         try:
             return super().structure_message(data)
         except JsonRpcException as error:
-            msg_id = data.get("id")
-            if msg_id is not None and msg_id == self.greeted and greeting.is_usable(data.get("params")):
+            if (msg_id := data.get("id")) is not None and msg_id == self.greeted:
                 logger.warning("Parts of the initialize request are malformed and were left out: %s", error)
                 return super().structure_message({**data, "params": greeting.essential(data["params"])})
-            usable = isinstance(msg_id, str | int) and not isinstance(msg_id, bool)
-            return _Malformed(msg_id if usable else None, "method" in data and "id" in data, error)
+            if isinstance(error, JsonRpcInternalError):  # pygls' name for a message that lacks parts
+                error = JsonRpcInvalidRequest("A message must be a request, a response or a notification of JSON-RPC.")
+            return _malformed(data, error)
 
     def handle_message(self, message: Any) -> None:
         """Handle one message in the order of arrival; a request starts with the documents as they are now."""

@@ -109,9 +109,10 @@ class CodeActions:
     async def resolve(self, action: types.CodeAction, encoding: types.PositionEncodingKind) -> types.CodeAction:
         """The action with its edit. Raises JsonRpcException with a sentence for the user where there is none."""
         data = action.data if isinstance(action.data, dict) else {}
-        if data.get("command") not in _MISSING:
+        command = data.get("command")
+        if not isinstance(command, str) or command not in _MISSING:
             raise JsonRpcInvalidParams("The action to resolve is none of ours.")
-        action.edit, _ = await self._edit(data["command"], data.get("target"), encoding)
+        action.edit, _ = await self._edit(command, data.get("target"), encoding)
         return action
 
     async def execute(self, command: str, data: Any, encoding: types.PositionEncodingKind) -> dict[str, Any]:

@@ -111,3 +111,4 @@ def test_only_a_team_server_is_kept_from_them(repository: Path) -> None:
 def test_paths() -> None:
     assert path_of("file:///a%20b/c.py") == Path("/a b/c.py")
     assert path_of("untitled:1") is None
+    assert path_of("file://[broken/x.py") is None

@@ -65,6 +65,8 @@ export class Workbench {
     const shown = ([selector, text]) => {
       const found = [...document.querySelectorAll(selector)];
       const leaves = found.filter((element) => element.querySelector(selector) === null);
+      const top = (element) => element.getBoundingClientRect().top;
+      leaves.sort((one, other) => top(one) - top(other)); // the lines below the first are elsewhere in the page
       const letters = leaves.map((element) => element.textContent).join("").replaceAll(/\s/g, "");
       return text === undefined ? letters : letters === text.replaceAll(/\s/g, "");
     };

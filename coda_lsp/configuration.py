@@ -9,7 +9,7 @@ from typing import Any
 from coda_lsp.settings import Settings, parse_settings
 
 # One engine serves the session, so no folder has its own.
-_OF_THE_SESSION = ("model", "device", "dtype", "server_url", "server_token", "python", "counters", "log_level")
+OF_THE_SESSION = ("model", "device", "dtype", "server_url", "server_token", "python", "counters", "log_level")
 
 
 class Configuration:
@@ -38,7 +38,7 @@ class Configuration:
         if self.session.python is not None and not self._may_choose_python:
             self.session = replace(self.session, python=None)
             problems += ("coda.python is not taken from clients that connect over TCP.",)
-        shared: dict[str, Any] = {name: getattr(self.session, name) for name in _OF_THE_SESSION}
+        shared: dict[str, Any] = {name: getattr(self.session, name) for name in OF_THE_SESSION}
         self._folders = {}
         for uri, raw_folder in (folders or {}).items():
             settings, more = parse_settings(raw_folder, self._start)

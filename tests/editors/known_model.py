@@ -31,7 +31,7 @@ BLOCK_FILL = FILL + "\n        delta"
 
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|mask|>", "<|expand|>", "<|delete|>"]
 _MASK, _EXPAND, _DELETE = 3, 4, 5
-_BEGINNINGS = {"alpha": 20.0, "omega": 19.0}
+_BEGINNINGS = {"alpha": 20.0, "omega": 19.7}
 # Token, its successors and their logits. A hole of one line may not take a line end: then the second is all there is.
 _SUCCESSORS = {
     "alpha": {"Ġ+": 20.0},

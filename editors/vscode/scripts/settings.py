@@ -6,10 +6,12 @@ Run it from anywhere, in the environment of the server: `python editors/vscode/s
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from coda_lsp.settings import json_schema
+from coda_lsp.configuration import OF_THE_SESSION
+from coda_lsp.settings import Settings, json_schema
 
 MANIFEST = Path(__file__).resolve().parents[1] / "package.json"
 
@@ -36,9 +38,15 @@ OWN_SETTINGS: dict[str, dict[str, Any]] = {
 
 def with_settings(manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest with the settings that the server has now."""
-    properties = {**OWN_SETTINGS, **json_schema()["properties"]}
+    of_the_server = json_schema()["properties"]
+    # What a document's folder may say of its own; the others are one for the window.
+    by_folder = {
+        key for key, item in zip(of_the_server, fields(Settings), strict=True) if item.name not in OF_THE_SESSION
+    }
+    scopes = {**dict.fromkeys(by_folder, "resource"), **SCOPES}
+    properties = {**OWN_SETTINGS, **of_the_server}
     for order, (key, schema) in enumerate(properties.items()):
-        scope = {"scope": SCOPES[key]} if key in SCOPES else {}
+        scope = {"scope": scopes[key]} if key in scopes else {}
         properties[key] = {**schema, **scope, "order": order}
     configuration = {"title": "CoDA", "properties": {f"coda.{key}": value for key, value in properties.items()}}
     trust = {**manifest["capabilities"]["untrustedWorkspaces"]}

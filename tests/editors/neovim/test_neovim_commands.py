@@ -10,7 +10,7 @@ from coda_lsp import __version__
 
 README = Path(__file__).parents[3] / "README.md"
 HELP = Path(__file__).parents[3] / "editors" / "neovim" / "doc" / "coda.txt"
-FILL = "alpha + beta * gamma"
+FILL, SECOND_FILL = "alpha + beta * gamma", "omega + beta * gamma"
 CODE = "def add(a, b):\n    total = qzx9\n    return total\n\n\nprint(add(1, 2))\n"
 
 
@@ -182,6 +182,19 @@ def test_with_the_real_server(neovim: Any, real_server: dict[str, Any]) -> None:
     neovim.type("<C-r>")
     neovim.await_text(filled)
 
+    neovim.type("u")
+    neovim.await_text(CODE.rstrip("\n"))
+    unfilled = CODE + "\n\ndef later():\n    ..."
+    neovim.rpc.current.buffer[:] = unfilled.split("\n")
+    neovim.rpc.command("CodaHoles")
+    neovim.await_text(unfilled.replace("...", f"{FILL}\n        delta"))
+    neovim.rpc.command("CodaRegenerate")
+    neovim.await_text(unfilled.replace("...", f"{SECOND_FILL}\n        delta"))
+    neovim.type("uu")
+    neovim.await_text(unfilled)
+
+    neovim.rpc.command("CodaStats")
+    neovim.eventually(lambda: any("accepted  1 (" in note for note in neovim.notes()))
     neovim.rpc.command("CodaStatus")
     neovim.eventually(lambda: any("Last request: " in note for note in neovim.notes()))
     neovim.rpc.command("checkhealth coda")

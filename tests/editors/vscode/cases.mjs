@@ -22,6 +22,15 @@ def subtract(a, b):
 def scale(a, b):
 `;
 const TYPED = "    return ";
+const HOLES = `def first(a):
+    ...
+
+
+def second(a):
+    ...
+
+
+`;
 /** A line of the example that is rewritten, counted from 1. */
 const REWRITTEN = 6;
 
@@ -55,12 +64,12 @@ export const CASES = {
     await workbench.save();
     assert.equal(await readFile(file, "utf8"), EXAMPLE + TYPED + FILL);
   },
-  "Ctrl+Down takes a line of a block, Tab the rest": async ({ page, workbench, file }) => {
+  "Ctrl+Down takes the lines of a block one by one": async ({ page, workbench, file }) => {
     await page.keyboard.type("    ");
     await workbench.ghostText(FILL + SECOND_LINE);
     await page.keyboard.press("Control+ArrowDown");
     await workbench.ghostText(SECOND_LINE);
-    await page.keyboard.press("Tab");
+    await page.keyboard.press("Control+ArrowDown");
     await workbench.noGhostText();
     await workbench.save();
     assert.equal(await readFile(file, "utf8"), `${EXAMPLE}    ${FILL}${SECOND_LINE}`);
@@ -86,6 +95,31 @@ export const CASES = {
     await page.locator(".action-widget .focused").getByText("Fill selection with CoDA").waitFor();
     await page.keyboard.press("Enter");
     await isRewritten(workbench, file);
+  },
+  "the holes of a file are filled at once, anew, and taken back by undo": async ({ page, workbench, file }) => {
+    await workbench.replaceText(HOLES);
+    await workbench.command("CoDA: Fill the Holes in This File");
+    await workbench.save();
+    const filled = await readFile(file, "utf8");
+    assert.equal(filled.split(FILL).length, 3, `two fills in ${filled}`);
+    assert.ok(!filled.includes("..."));
+    await workbench.command("CoDA: Write the Last Fill Anew");
+    await workbench.save();
+    await page.keyboard.press("Control+z");
+    await workbench.save();
+    assert.equal(await readFile(file, "utf8"), filled);
+    await page.keyboard.press("Control+z");
+    await workbench.save();
+    assert.equal(await readFile(file, "utf8"), HOLES);
+  },
+  "the statistics count what was taken": async ({ page, workbench }) => {
+    await workbench.command("CoDA: Statistics");
+    const dialog = page.locator(".monaco-dialog-box");
+    await dialog.getByText("These numbers stay on this machine.").waitFor();
+    const text = await dialog.innerText();
+    assert.match(text, /Accepted: [1-9]\d* \(\d+%\), and a part of [1-9]/);
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
   },
   "manual mode from the status bar's menu, and a suggestion when asked for": async ({ page, workbench, server }) => {
     await workbench.openMenu();

@@ -9,6 +9,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from coda_train.config import TrainConfig
+from coda_train.data.chat import chat_batches
 from coda_train.data.infilling import TokenIds
 from coda_train.data.loaders import infill_batches, packed_batches, special_ids
 from coda_train.data.shards import tokenise_corpus
@@ -56,8 +57,8 @@ def open_batches(
 ) -> Batches:
     """Batches of `split` ("train" or "held_out"), as `config.stage` wants them.
 
-    Tokenised documents are kept in `corpus/shards/VOCABULARY` and reused. Of each batch the numbered `rows` are made,
-    or all of them.
+    `corpus` is a corpus folder, for chats the conversations (see `read_conversations`). Tokenised documents are kept in
+    `corpus/shards/VOCABULARY` and reused. Of each batch the numbered `rows` are made, or all of them.
     """
     stage = config.stage
     seed = stage.seed if split == "train" else HELD_OUT_SEED
@@ -65,6 +66,8 @@ def open_batches(
         return infill_batches(
             corpus, split, tokenizer, stage.batch_size, stage.length, seed, config.infill, workers, rows
         )
+    if stage.batches == "chat":
+        return chat_batches(corpus, split, tokenizer, stage.batch_size, stage.length, seed, workers, rows)
     loaded = load_tokenizer(tokenizer)
     shards = corpus / "shards" / str(loaded.get_vocab_size())
     if jax.process_index() == 0:

@@ -1,6 +1,7 @@
 """What a run measures on held-out text: the stage's own loss, and a bound on the likelihood at fixed noise levels."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from coda_train.batches import Batch, Batches, open_batches
+from coda_train.batches import HELD_OUT_SEED, Batch, Batches, open_batches
 from coda_train.config import TrainConfig
 from coda_train.data.infilling import TokenIds
 from coda_train.data.loaders import TooFewTokensError
+from coda_train.data.problems import line_problems
+from coda_train.fills import MIN_PROBLEMS, Fills, row_length
 from coda_train.sharding import Layout
 from coda_train.step import make_targets, report
 
@@ -30,12 +33,20 @@ class Evaluation:
         layout: the devices.
         ids: special tokens.
         rows: held-out batches of the stage's own kind, read from their start; None where that is whole documents.
-        packed: held-out batches of whole documents; None for a causal model, whose own loss is its exact likelihood.
+        packed: held-out batches of whole documents; None where the own loss measures likelihood: a causal model, chats.
+        fills: measures exact match; None for nothing.
     """
 
     def __init__(
-        self, config: TrainConfig, layout: Layout, ids: TokenIds, rows: Batches | None, packed: Batches | None
+        self,
+        config: TrainConfig,
+        layout: Layout,
+        ids: TokenIds,
+        rows: Batches | None,
+        packed: Batches | None,
+        fills: Fills | None = None,
     ):
+        self._fills = fills
         count, size = config.stage.eval_batches, config.stage.batch_size
         self._rows: list[dict[str, jax.Array]] = []
         self._levels: list[tuple[float, dict[str, jax.Array]]] = []
@@ -44,7 +55,8 @@ class Evaluation:
             placed = (layout.place(next(rows), size) for _ in range(count))
             self._rows = [targets(jax.random.key(i), batch, plain) for i, batch in enumerate(placed)]
         if packed is not None:
-            levels = [LEVELS[i % len(LEVELS)] for i in range(max(count, len(LEVELS)))]
+            rounds = 1 if rows is not None else max(1, round(count / len(LEVELS)))
+            levels = LEVELS * rounds
             held = layout.process_rows(size)
             masked = (mask_at(level, next(packed), ids.mask, i, held) for i, level in enumerate(levels))
             self._levels = [(level, layout.place(batch, size)) for level, batch in zip(levels, masked, strict=True)]
@@ -55,7 +67,7 @@ class Evaluation:
         Returns:
             `loss`, `nll` and `nll_by_noise` as in training, of the stage's own rows. But for a causal model also
             `elbo`: nats a token that the text costs at most (the bound of arXiv 2406.07524), and `nll_at`: the mean
-            cross-entropy of masks at each of LEVELS.
+            cross-entropy of masks at each of LEVELS. With fills what these give (see `Fills`).
         """
         rows = [jax.device_get(eval_step(params, batch)) for batch in self._rows]
         at_levels = [(level, jax.device_get(eval_step(params, batch))) for level, batch in self._levels]
@@ -64,7 +76,7 @@ class Evaluation:
             by_level = [_mean([sums for at, sums in at_levels if at == level]) for level in LEVELS]
             values["elbo"] = float(np.mean([level["loss"] for level in by_level]))
             values["nll_at"] = [level["nll"] for level in by_level]
-        return values
+        return values | (self._fills(params) if self._fills else {})
 
 
 def open_evaluation(
@@ -76,7 +88,8 @@ def open_evaluation(
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation | None:
     """What to measure on the held-out text of a corpus; None if it has none, or less than a row of it."""
-    if not any(corpus.glob("**/held_out-*.parquet")):
+    kind, length = config.stage.batches, row_length(config)
+    if kind != "chat" and not any(corpus.glob("**/held_out-*.parquet")):
         return None
 
     def open_as(batches: str) -> Batches:
@@ -85,10 +98,15 @@ def open_evaluation(
         changed = dataclasses.replace(config, stage=stage)
         return open_batches(changed, corpus, tokenizer, "held_out", progress, rows=held)
 
-    kind = config.stage.batches
+    of_documents = kind not in ("causal", "chat")
+    fills = None
+    if of_documents and length:
+        count = math.ceil(MIN_PROBLEMS / config.stage.batch_size) * config.stage.batch_size
+        problems = line_problems(corpus, tokenizer, count, length, HELD_OUT_SEED)
+        fills = Fills(config, layout, ids, tokenizer, problems) if problems else None
     try:
         rows = open_as(kind) if kind != "packed" else None
-        return Evaluation(config, layout, ids, rows, open_as("packed") if kind != "causal" else None)
+        return Evaluation(config, layout, ids, rows, open_as("packed") if of_documents else None, fills)
     except TooFewTokensError:
         return None
 

@@ -54,7 +54,7 @@ class Metrics:
 
     def say(self, text: str) -> None:
         """One line for the person."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def train(self, step: int, progress: float, values: dict[str, Any], eta_s: float) -> None:
         """Report a training step."""
@@ -72,7 +72,14 @@ class Metrics:
     def held_out(self, step: int, values: dict[str, Any]) -> None:
         """Report an evaluation on held-out text."""
         self._write(step, "held_out", values)
-        self.say(f"step {step}  held-out loss {values['loss']:.4f}  nll {values['nll']:.3f}")
+        parts = [f"step {step}  held-out loss {values['loss']:.4f}", f"nll {values['nll']:.3f}"]
+        if "elbo" in values:
+            parts.append(f"elbo {values['elbo']:.3f} ({' '.join(f'{nll:.2f}' for nll in values['nll_at'])})")
+        if "fill_exact" in values:
+            parts.append(f"exact lines {values['fill_exact']:.1%} ({values['fill_length']} length)")
+        self.say("  ".join(parts))
+        for fill in values.get("fills", ()):
+            self.say(f"    {fill}")
 
     def _write(self, step: int, kind: str, values: dict[str, Any]) -> None:
         rounded = {key: _rounded(value) for key, value in values.items()}

@@ -17,7 +17,10 @@ from coda_train.config import TrainConfig, load_preset, preset_names
 from coda_train.errors import ConfigError
 
 Corpus = Annotated[
-    Path, typer.Option("--data", help="Corpus folder, from `coda-train data`, or a folder of your own sources.")
+    Path,
+    typer.Option(
+        "--data", help="Corpus from `coda-train data`, a folder of your own sources, or conversations (JSONL, Parquet)."
+    ),
 ]
 Run = Annotated[
     Path | None,
@@ -135,9 +138,10 @@ def _train(request: Request, config: TrainConfig) -> None:
     source = _tokenizer_of(request)
     tokenizer = read_tokenizer(source)
     fresh = not has_checkpoint(request.run)
-    if not request.data.is_dir():
+    chats = config.stage.batches == "chat"
+    if not (request.data.is_dir() or (chats and request.data.is_file())):
         raise ConfigError(f"{request.data} is not a folder")
-    if jax.process_count() > 1 and not is_corpus(request.data):
+    if jax.process_count() > 1 and not chats and not is_corpus(request.data):
         raise ConfigError(f"{request.data} is no corpus: several processes share one made by `coda-train data`")
     places = layout.parameters(param_shapes(config))
     initial = load_initial(request.init, config.model, places) if request.init and fresh else None
@@ -149,7 +153,8 @@ def _train(request: Request, config: TrainConfig) -> None:
         ids = token_ids(run / "tokenizer", config.model.vocab_size)
         rows = layout.process_rows(config.stage.batch_size)
         with progress_bar(console) as progress:
-            corpus, report = corpus_of(request.data, run / "corpus", progress)
+            found = (request.data, None) if chats else corpus_of(request.data, run / "corpus", progress)
+            corpus, report = found
             if report:
                 kept = ", ".join(f"{count} {split}" for split, count in report.files.items())
                 console.print(f"{request.data}: {kept} files, taken as your own whatever their licence ({corpus})")

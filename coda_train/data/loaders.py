@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import grain
 import numpy as np
@@ -35,6 +35,14 @@ _EPOCHS = 1_000_000
 
 _SURPLUS = 1.15
 """How much more text a window holds than a row on average, so that few rows need padding."""
+
+
+class RandomAccess(Protocol):
+    """Rows by number; the same number gives the same row."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Batch: ...
 
 
 def packed_batches(
@@ -68,7 +76,7 @@ def packed_batches(
         weights.append(weight)
     if not rows:
         raise TooFewTokensError(f"{shards} holds fewer tokens than one row of {length} in each of its members")
-    return _iterate(rows, weights, batch_size, 0, rows_of_batch)
+    return iterate_batches(rows, weights, batch_size, 0, rows_of_batch)
 
 
 def infill_batches(
@@ -102,7 +110,7 @@ def infill_batches(
     """
     present = split_members(corpus, split)
     rows = [InfillRows(member, split, tokenizer, length, seed, config or InfillConfig()) for member in present]
-    return _iterate(rows, list(present.values()), batch_size, workers, rows_of_batch)
+    return iterate_batches(rows, list(present.values()), batch_size, workers, rows_of_batch)
 
 
 def special_ids(tokenizer: "Tokenizer") -> TokenIds:
@@ -111,13 +119,14 @@ def special_ids(tokenizer: "Tokenizer") -> TokenIds:
     return TokenIds(*(vocabulary[token] for token in (END_OF_TEXT, IM_END, MASK, EXPAND, DELETE)))
 
 
-def _iterate(
-    sources: Sequence["PackedRows | InfillRows"],
+def iterate_batches(
+    sources: Sequence[RandomAccess],
     weights: Sequence[float],
     batch_size: int,
     workers: int,
     rows_of_batch: np.ndarray | None,
 ) -> grain.DatasetIterator:
+    """Batches of rows drawn from random-access sources in the ratio of `weights` (see `packed_batches`)."""
     rows = [grain.MapDataset.source(source) for source in sources]
     mixed = grain.MapDataset.mix(rows, weights) if len(rows) > 1 else rows[0]
     if rows_of_batch is not None and len(rows_of_batch) < batch_size:

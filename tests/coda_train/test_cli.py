@@ -49,9 +49,13 @@ def trained(material, tmp_path_factory):
     return folder
 
 
-def held_out_nll(run) -> list[float]:
+def held_out_rows(run) -> list[dict]:
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [row["nll"] for row in rows if row["kind"] == "held_out"]
+    return [row for row in rows if row["kind"] == "held_out"]
+
+
+def held_out_nll(run) -> list[float]:
+    return [row["nll"] for row in held_out_rows(run)]
 
 
 def transformers_logits(model, ids, causal=False) -> np.ndarray:
@@ -74,6 +78,36 @@ def jax_logits(source, ids, causal=False) -> np.ndarray:
         return model.logits(model(ids, jnp.ones_like(ids), causal=causal))
 
     return np.asarray(logits(load_initial(source, config), ids))
+
+
+def test_held_out_text_is_measured(trained):
+    rows = {stage: held_out_rows(trained / stage)[-1] for stage in ("base", "pre", "mid", "sft")}
+    assert "elbo" not in rows["base"]
+    for stage, length in {"pre": "oracle", "mid": "oracle", "sft": "free"}.items():
+        row = rows[stage]
+        assert 0 < row["elbo"] < 2 * np.log(512)
+        assert len(row["nll_at"]) == 5
+        assert 0 <= row["fill_exact"] <= 1
+        assert row["fill_length"] == length
+        assert all("⟧ for ⟦" in sample for sample in row["fills"])
+
+
+def test_conversations_train_too(trained, tmp_path):
+    rows = ({"instruction": f"Add {n}.", "output": f"def f(x):\n    return x + {n}"} for n in range(40))
+    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    common = [
+        "--preset",
+        "nano",
+        "--data",
+        tmp_path / "chat.jsonl",
+        "--init",
+        trained / "mid",
+        "--out",
+        tmp_path / "run",
+    ]
+    assert "is not a folder" in call("sft", *common, code=1)
+    call("sft", *common, "stage.batches=chat", "noise.prompt_ramp=0.5", "stage.steps=4", *FAST)
+    assert held_out_rows(tmp_path / "run")[-1]["nll"] < 2 * np.log(512)
 
 
 def test_the_stages_learn(trained):

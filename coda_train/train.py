@@ -1,6 +1,7 @@
 """The loop of all stages: base, pretrain, midtrain and sft differ in configuration alone."""
 
 import dataclasses
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,6 +135,7 @@ def train(
                     save(step)
                 if jax.process_count() == 1 or step % stage.log_every == 0:  # asking the others waits for the step
                     stopping = any_process(stop.signal is not None)
+                    stop.signal = stop.signal or (signal.SIGTERM if stopping else None)
             settle(last=True)
             if step > first:
                 if not stopping and step % stage.eval_every:

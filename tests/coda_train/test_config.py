@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,6 @@ def test_every_preset_loads_and_survives_json(name):
         kinds = {"base": "causal", "sft": "chat" if chats else "infill"}
         assert config.stage.batches == kinds.get(stage, "packed")
         assert from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
-    assert from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 
 def test_stages_of_a_preset_share_the_model():
@@ -141,7 +141,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize(("preset", "stage"), PUBLISHED)
 def test_published_recipes(preset, stage):
-    config = dataclasses.asdict(load_preset(preset, stage))
+    config: dict[str, Any] = dataclasses.asdict(load_preset(preset, stage))
     for group, settings in PUBLISHED[preset, stage].items():
         assert {key: config[group][key] for key in settings} == settings
     steps = config["stage"]["steps"]

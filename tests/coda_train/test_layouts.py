@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from coda_train.batches import open_batches
 from coda_train.config import MeshConfig, load_preset
 from coda_train.errors import ConfigError
 from coda_train.sharding import check_layout, make_layout
@@ -53,9 +54,13 @@ def start(material, run, processes, devices, overrides) -> list[subprocess.Popen
     ]  # fmt: skip
 
 
+def rows_of(run) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
 @pytest.fixture(scope="module")
 def curves(material, tmp_path_factory):
-    """{layout: rows of metrics.jsonl}."""
+    """{layout: (run folder, rows of metrics.jsonl)}."""
     rows = {}
     for name, layout in LAYOUTS.items():
         run = tmp_path_factory.mktemp("run") / "out"
@@ -63,13 +68,13 @@ def curves(material, tmp_path_factory):
         outputs = [process.communicate(timeout=600)[0] for process in started]
         assert [process.returncode for process in started] == [0] * len(started), "\n".join(outputs)
         assert not any("loss" in output for output in outputs[1:])  # the first process speaks for all
-        rows[name] = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        rows[name] = run, rows_of(run)
     return rows
 
 
 @pytest.mark.parametrize("name", [name for name in LAYOUTS if name != "one device"])
 def test_loss_curves_agree(curves, name):
-    single, several = curves["one device"], curves[name]
+    (_, single), (_, several) = curves["one device"], curves[name]
     assert [(row["step"], row["kind"]) for row in single] == [(row["step"], row["kind"]) for row in several]
     assert max(row["step"] for row in single) == STEPS
     for key in ("loss", "nll", "grad_norm"):
@@ -77,6 +82,28 @@ def test_loss_curves_agree(curves, name):
         np.testing.assert_allclose(got, expected, rtol=1e-4, err_msg=key)
     losses = [row["loss"] for row in single if row["kind"] == "train"]
     assert losses[-1] < losses[0]
+
+
+def test_one_device_goes_on_where_two_processes_ended(curves, material):
+    run, before = curves["two processes"]
+    command = start(material, run, 1, 1, [f"stage.steps={STEPS + 1}"])[0]
+    output = command.communicate(timeout=600)[0]
+    assert f"on from step {STEPS}" in output
+    rows = rows_of(run)
+    assert rows[: len(before)] == before
+    assert rows[-1]["step"] == STEPS + 1
+    assert abs(rows[-1]["loss"] - before[-2]["loss"]) < 2  # its parameters are those, and not new ones
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "sft"])
+def test_a_process_makes_its_rows_of_each_batch(material, stage):
+    config = load_preset("nano", stage, ["stage.length=32"])
+    whole = open_batches(config, material.corpus, material.tokenizer, "train")
+    part = open_batches(config, material.corpus, material.tokenizer, "train", rows=np.array([1, 4, 5]))
+    for _ in range(3):
+        expected, got = next(whole), next(part)
+        for name, rows in expected.items():
+            np.testing.assert_array_equal(got[name], rows[[1, 4, 5]])
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from coda_train.attention import segment_bias
+from coda_train.attention import KERNELS, Sight, segment_bias
 from coda_train.attention_cpu import attend
-from coda_train.config import load_preset
+from coda_train.config import MeshConfig, load_preset
 from coda_train.linear import linear, outer_sum
-from coda_train.model import graph_of, init_params
+from coda_train.model import graph_of, init_params, resolve
+from coda_train.sharding import make_layout
 
 NANO = load_preset("nano", "pretrain").model
 
@@ -48,6 +49,61 @@ def test_attention_gradient(length, dtype, tolerance):
     wanted = jax.jit(jax.value_and_grad(reference, (0, 1, 2)))(q, k, v)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
         assert np.abs(a - b).max() <= tolerance * max(np.abs(b).max(), 1)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("kernel", ["cpu", "splash"])
+def test_kernels_agree_with_the_reference(kernel, causal):
+    """Splash attention runs here in Pallas' interpreter, within shard_map as on a TPU."""
+    q, k, v, out_weights = (normal(i, 1, 128, heads, 128) for i, heads in enumerate((2, 1, 1, 2)))
+    sight = Sight(jnp.where(jnp.arange(128) < 50, 1, 2)[None].at[0, -20:].set(0), causal, tail=False)
+    layout = make_layout(MeshConfig(), jax.devices()[:1])
+
+    def value_and_grad(name):
+        attend = KERNELS[name](sight, jnp.dtype("float32"), layout)
+        return jax.jit(jax.value_and_grad(lambda *qkv: jnp.sum(out_weights * attend(*qkv)), (0, 1, 2)))(q * 0.1, k, v)
+
+    got, wanted = value_and_grad(kernel), value_and_grad("reference")
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("tail", "causal", "call"),
+    [
+        (True, False, "fmhaSoftmax"),  # padding is a length
+        (True, True, "fmhaSoftmax"),
+        (False, False, "fmhaScaleBiasSoftmax"),  # documents in a row are a mask
+        (False, True, "fmhaScaleBiasSoftmax"),
+    ],
+)
+def test_attention_for_a_gpu_is_one_fused_call_each_way(monkeypatch, tail, causal, call):
+    """Lowered for CUDA, not run: there is no cuDNN to ask for its version."""
+    monkeypatch.setattr("jax._src.cudnn.fused_attention_stablehlo.check_cudnn_version", lambda: 91200)
+    for check in ("check_compute_capability", "is_cuda_compute_capability_equal"):
+        monkeypatch.setattr(f"jax._src.cudnn.fused_attention_stablehlo.{check}", lambda capability: False)
+    q, k = (jax.ShapeDtypeStruct((2, 256, heads, 64), jnp.bfloat16) for heads in (4, 2))
+    layout = make_layout(MeshConfig(), jax.devices()[:1])
+
+    def loss(q, k, v, segment_ids):
+        attend = KERNELS["cudnn"](Sight(segment_ids, causal, tail), jnp.dtype("bfloat16"), layout)
+        return jnp.sum(attend(q, k, v).astype(jnp.float32))
+
+    gradient = jax.jit(jax.grad(loss, (0, 1, 2)))
+    text = (
+        gradient.trace(q, k, k, jax.ShapeDtypeStruct((2, 256), jnp.int32)).lower(lowering_platforms=("cuda",)).as_text()
+    )
+    assert text.count(f"@__cudnn${call}(") == 1
+    assert text.count(f"@__cudnn${call}Backward(") == 1
+    assert "256x256xf32" not in text  # no weights outside the kernel
+
+
+def test_each_platform_has_its_kernel():
+    config = dataclasses.replace(NANO, matmul_dtype="auto")
+    for platform, kernel in (("cpu", "cpu"), ("gpu", "cudnn"), ("tpu", "splash")):
+        resolved, dtype = resolve(config, platform), "float32" if platform == "cpu" else "bfloat16"
+        assert (resolved.attention, resolved.compute_dtype, resolved.matmul_dtype) == (kernel, dtype, dtype)
+    assert resolve(dataclasses.replace(config, attention="reference"), "tpu").attention == "reference"
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 0.02)])

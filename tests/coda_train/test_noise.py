@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coda_train.config import MeshConfig, TrainConfig
+from coda_train.config import MeshConfig, NoiseConfig, StageConfig, TrainConfig
 from coda_train.data.infilling import TokenIds
-from coda_train.noise import choose_rows, corrupt, cut_suffix, keep_prefix, mask_blocks, next_token, sample_sigma
+from coda_train.noise import (
+    choose_rows,
+    corrupt,
+    cut_suffix,
+    keep_prefix,
+    keep_prompt,
+    mask_blocks,
+    next_token,
+    sample_sigma,
+)
 from coda_train.sharding import make_layout
 from coda_train.step import make_targets
 
@@ -23,7 +32,8 @@ def runs(row: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-CORRUPT = make_targets(TrainConfig(), IDS, make_layout(MeshConfig(), jax.devices()[:1]))
+ONE_DEVICE = make_layout(MeshConfig(), jax.devices()[:1])
+CORRUPT = make_targets(TrainConfig(), IDS, ONE_DEVICE)
 MASK_BLOCKS = jax.jit(mask_blocks, static_argnames=("length", "largest", "edges"))
 
 
@@ -157,6 +167,49 @@ def test_corrupt_keeps_its_promises(seed, probabilities):
         assert not masked[:, 0].any()
     elif probabilities[1] == 1.0 and probabilities[0] == 0.0:
         assert cut[:, -1].all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31), share=st.floats(0, 1))
+def test_the_first_share_of_a_prompt_is_kept(seed, share):
+    prompt = np.random.default_rng(seed).random((4, 40)) < 0.4
+    kept = np.asarray(keep_prompt(jnp.asarray(prompt), share))
+    assert not (kept & ~prompt).any()
+    for row, chosen in zip(prompt, kept, strict=True):
+        assert abs(chosen.sum() - np.floor(share * row.sum())) <= 1
+        places = np.flatnonzero(row)
+        assert chosen[places].tolist() == sorted(chosen[places].tolist(), reverse=True)
+
+
+@pytest.mark.parametrize(("share", "prompt_rate"), [(0.0, 0.5), (1.0, 0.0)])
+def test_chats_go_from_unconditional_to_conditional(share, prompt_rate):
+    rows, length = 512, 16
+    batch = packed(rows, length)
+    batch["prompt"] = jnp.broadcast_to(jnp.arange(length) < 6, (rows, length))
+    batch["maskable"] = ~batch["prompt"]
+    masked = np.asarray(CORRUPT(jax.random.key(7), batch, np.array([0, 0, 0, share], np.float32))["weights"]) > 0
+    assert masked[:, 6:].mean() == pytest.approx(0.5, abs=0.03)
+    assert masked[:, :6].mean() == pytest.approx(prompt_rate, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("block_rows", "probability", "blocked"), [("all", 0.01, 1.0), ("all", 0.0, 0.0), ("chosen", 0.0, 0.0)]
+)
+def test_released_code_masks_every_row_in_blocks(block_rows, probability, blocked):
+    settings = NoiseConfig(block_rows=block_rows, block_sizes=(8,), edges="window")
+    targets = make_targets(TrainConfig(noise=settings), IDS, ONE_DEVICE)
+    out = targets(jax.random.key(8), packed(64, 64), np.array([0, 0, probability, 1], np.float32))
+    masked = np.asarray(out["weights"]) > 0
+    long = [min(end - start for start, end in runs(row)) >= 8 for row in masked if row.any()]
+    assert np.mean(long) == pytest.approx(blocked, abs=0.1)
+
+
+def test_rows_of_one_text_see_all_of_it_but_not_what_was_cut():
+    targets = make_targets(TrainConfig(stage=StageConfig(segments=False)), IDS, ONE_DEVICE)
+    batch = packed(8, 32)
+    batch["segment_ids"] = jnp.broadcast_to(1 + jnp.arange(32) // 8, (8, 32))
+    out = targets(jax.random.key(9), batch, np.array([0, 1, 0, 1], np.float32))
+    assert set(np.unique(out["segment_ids"])) == {0, 1}
 
 
 def test_schedules_compile_nothing_anew():

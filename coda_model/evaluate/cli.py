@@ -1,6 +1,9 @@
 """The command line of evaluation: `coda-model eval TASK`, and `sweep`, `compare`, `table` over its runs."""
 
+import json
+import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -223,6 +226,41 @@ def sweep(
     table, page = run_sweep(base, axis, values, _perform)
     stdout.print(table)
     stdout.print(f"{page}", highlight=False)
+
+
+@app.command(rich_help_panel="Benchmarks")
+def harness(
+    task: Annotated[str, typer.Argument(help="A task of lm-evaluation-harness: humaneval, humaneval_instruct, mbpp.")],
+    data: Annotated[Path, typer.Option(help="Its rows, instead of the Hub's.")],
+    model: Model = "bundled",
+    limit: Limit = None,
+    steps: Steps = None,
+    max_tokens: MaxTokens = None,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    threads: Threads = None,
+    unsafe: Unsafe = False,
+) -> None:
+    """The task as lm-evaluation-harness defines it, its prompts and filters included, on this engine; prints JSON.
+
+    What it executes runs in the sandbox. pip install lm-eval
+    """
+    if find_spec("lm_eval") is None:
+        raise CodaError("This needs lm-evaluation-harness: pip install lm-eval.")
+    for name in ("HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
+        os.environ.setdefault(name, "1")  # the rows are here; nothing else is to be fetched or told
+    import torch
+
+    from coda_model.evaluate.harness import CodaLM, run_harness
+    from coda_model.evaluate.sandbox.run import Sandbox
+    from coda_model.evaluate.settings import PUBLISHED_TOKENS
+    from coda_model.infill import Infiller
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    sandbox = Sandbox(unsafe=unsafe)
+    lm = CodaLM(Infiller.from_pretrained(model, device, dtype), steps, max_tokens or PUBLISHED_TOKENS)
+    typer.echo(json.dumps(run_harness(lm, task, data, limit, sandbox)))
 
 
 @app.command(rich_help_panel="Runs")

@@ -1,6 +1,7 @@
 """Where jobs are filled: in this process, or by several workers on one machine or many, through Ray."""
 
-import os
+import logging
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -55,15 +56,31 @@ def fill_with_ray(settings: Settings, batches: Iterable[Sequence[Job]], address:
 def _cluster(address: str, workers: int) -> Iterator[None]:
     import ray
 
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a worker without a GPU leaves the device alone
+    if address not in ("auto", "local"):
+        _knock(address)
+    local = address == "local"
     try:
-        if address == "local":
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False)
-        else:
-            ray.init(address=address, log_to_driver=False, configure_logging=False)
-    except ConnectionError as error:
-        raise CodaError(f"There is no Ray cluster at {address} ({error}).") from None
+        ray.init(
+            address,
+            num_cpus=workers if local else None,
+            include_dashboard=False if local else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        raise CodaError(f"There is no Ray cluster at {address} ({str(error).splitlines()[0]}).") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Find out at once that nobody answers; Ray itself would try for minutes and then end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise CodaError(f"A Ray address is auto, local, HOST:PORT or ray://HOST:PORT, not {address}.")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise CodaError(f"There is no Ray cluster at {address} ({error}).") from None

@@ -152,6 +152,14 @@ export class Session {
           }
         },
         workspace: {
+          didChangeConfiguration: async (sections, next) => {
+            try {
+              await next(sections);
+            } catch (error) {
+              // A change that has the server started anew ends this connection before it was told.
+              this.output.warn(`The server was not told of changed settings: ${String(error)}`);
+            }
+          },
           configuration: async (params, token, next) => {
             const answer = await next(params, token);
             return Array.isArray(answer) ? answer.map(withoutOwnSettings) : answer;

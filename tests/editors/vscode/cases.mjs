@@ -162,6 +162,7 @@ export const CASES = {
     const bare = await environmentWithoutServer(session.python, path.join(root, "bare"));
     await server.setMachineSettings({ "coda.interpreter": bare });
     await workbench.status("missing");
+    assert.equal(await page.locator(".notification-toast .codicon-error").count(), 0, "an error is shown");
     await page.locator(".notification-toast").getByRole("button", { name: "Install…" }).click();
     await workbench.choose("Python 3"); // this one, not a new one
     const question = page.locator(".monaco-dialog-box");

@@ -7,17 +7,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { CASES, EXAMPLE } from "./cases.mjs";
-import { startCodeServer } from "./code_server.mjs";
-import { PATIENCE_MS, Workbench } from "./workbench.mjs";
+import { openSession } from "./session.mjs";
 
-const CHROMIUM = "/usr/bin/chromium";
-const CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"];
-const QUIET_CHROMIUM = ["--disable-background-networking", "--disable-component-update"];
 const KNOWN_MODEL = path.join(import.meta.dirname, "../known_model.py");
 
 const { values: options } = parseArgs({
@@ -26,7 +21,7 @@ const { values: options } = parseArgs({
     vsix: { type: "string" },
     python: { type: "string" },
     pictures: { type: "string" },
-    only: { type: "string" }, // the cases whose names this regular expression finds
+    only: { type: "string", default: "" }, // the cases whose names this regular expression finds
   },
 });
 for (const name of ["tools", "vsix", "python", "pictures"]) {
@@ -34,26 +29,16 @@ for (const name of ["tools", "vsix", "python", "pictures"]) {
     console.error(`--${name} is missing; see the head of ${import.meta.filename}`);
     process.exit(2);
   }
+  options[name] = path.resolve(options[name]);
 }
-const { chromium } = createRequire(path.resolve(options.tools, "package.json"))("playwright-core");
 
-const PYTHON = path.resolve(options.python);
-const MACHINE_SETTINGS = { "coda.interpreter": PYTHON };
-const userSettings = (model) => ({
+const settingsFor = (model) => ({
   "coda.model": model,
   "coda.algorithm": "threshold",
   "coda.device": "cpu",
   "coda.dtype": "float32",
   "coda.candidates": 2,
   "coda.logLevel": "debug",
-  "telemetry.telemetryLevel": "off",
-  "workbench.startupEditor": "none",
-  "workbench.colorTheme": "Default Dark Modern",
-  "workbench.tips.enabled": false,
-  "editor.minimap.enabled": false,
-  "editor.fontSize": 15,
-  "terminal.integrated.gpuAcceleration": "off", // so that its text can be read
-  "files.autoSave": "off",
 });
 
 /** Brings the example back, in the editor and on the disk. */
@@ -68,7 +53,7 @@ async function reset({ page, workbench, file }) {
 async function runCases(session) {
   const failures = [];
   for (const [name, run] of Object.entries(CASES)) {
-    if (!new RegExp(options.only ?? "").test(name)) {
+    if (!new RegExp(options.only).test(name)) {
       continue;
     }
     const started = performance.now();
@@ -93,30 +78,20 @@ async function main() {
   await mkdir(folder);
   await mkdir(options.pictures, { recursive: true });
   await writeFile(file, EXAMPLE);
-  execFileSync(PYTHON, [KNOWN_MODEL, model]);
-  const settings = { userSettings: userSettings(model), machineSettings: MACHINE_SETTINGS };
-  const server = await startCodeServer({ tools: options.tools, vsix: path.resolve(options.vsix), root, ...settings });
-  const args = [...CHROMIUM_OPTIONS, ...QUIET_CHROMIUM];
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args });
+  execFileSync(options.python, [KNOWN_MODEL, model]);
+  const since = performance.now();
+  const session = await openSession({ ...options, root, file, settings: settingsFor(model) });
+  const screenshot = path.join(options.pictures, "ghost-text.png");
   const failures = [];
   try {
-    const context = await browser.newContext({ viewport: { width: 1000, height: 560 } });
-    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-    const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE_MS);
-    const workbench = new Workbench(page);
-    const screenshot = path.join(options.pictures, "ghost-text.png");
-    const since = performance.now();
-    await page.goto(server.address(folder, file));
-    await workbench.status("ready");
-    console.log(`ready ${((performance.now() - since) / 1000).toFixed(1)} s after the page was asked for`);
-    failures.push(...(await runCases({ page, workbench, file, folder, root, server, screenshot, python: PYTHON })));
+    await session.workbench.status("ready");
+    console.log(`ready ${((performance.now() - since) / 1000).toFixed(1)} s after VS Code was started`);
+    failures.push(...(await runCases({ ...session, file, folder, root, screenshot, python: options.python })));
   } catch (error) {
     failures.push("the session");
     console.error(`FAIL  the session: ${error.message}`);
   } finally {
-    await browser.close();
-    const left = await server.stop(20_000);
+    const left = await session.close();
     if (left.length > 0) {
       failures.push("the end");
       console.error(`FAIL  processes are left: ${left.join("; ")}`);

@@ -32,12 +32,12 @@ export class Workbench {
   /** Runs a command as a person does: by its title in the palette. */
   async command(title) {
     await this.page.keyboard.press("F1");
-    await this.page.locator(".quick-input-widget input[type=text]").waitFor();
     await this.choose(title);
   }
 
   /** Chooses from the list that is open by typing what the entry says. */
   async choose(label) {
+    await this.page.locator(".quick-input-widget input[type=text]").waitFor();
     await this.page.keyboard.type(label);
     await this.page.locator(`.quick-input-list .focused[aria-label*="${label}"]`).first().waitFor();
     await this.page.keyboard.press("Enter");
@@ -76,6 +76,10 @@ export class Workbench {
       const instead = await this.page.evaluate(shown, [GHOST]);
       throw new Error(`the suggestion ${JSON.stringify(wanted)} is not there, but ${JSON.stringify(instead)}`);
     }
+  }
+
+  async anyGhostText() {
+    await this.page.locator(GHOST).first().waitFor();
   }
 
   async noGhostText() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,8 @@ _KEPT_A_DOCUMENT = 16
 _KEPT_DOCUMENTS = 32
 _CLOSERS = frozenset(")]}>\"'`")
 _MOST_AUTO_CLOSED = 3
+_LONGEST_DIVERGENCE = 12  # characters typed beside a suggestion, after which it is no guide any more
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,25 @@ class Answered:
             return Shown(cursor, end, along)
         return Shown(self.start, end, self.suggestions) if untouched else None
 
+    def remainder(self, text: str, cursor: int) -> str | None:
+        """What may still fit of the best suggestion where the user has typed something else than it says.
+
+        None where this answer is about another place, or nothing of the suggestion is left.
+        """
+        if not self.suggestions or cursor <= self.start or not _stands_before(text, self.start, self.before):
+            return None
+        typed, said = text[self.start : cursor], self.suggestions[0].text
+        if _auto_closed(text, cursor, self.hole[self.cursor - self.start :] + self.after, self.to_end) is None:
+            return None
+        same = next((at for at, pair in enumerate(zip(typed, said)) if pair[0] != pair[1]), min(len(typed), len(said)))
+        other, rest = typed[same:], said[same:]
+        if not other or len(other) > _LONGEST_DIVERGENCE or "\n" in other or "\r" in other:
+            return None
+        if _WORD.fullmatch(other):  # another word is being written in place of the one that was suggested
+            word = _WORD.match(rest)
+            rest = rest[min(len(other), len(word.group()) if word else 0) :]
+        return rest if rest.strip() else None
+
 
 class SuggestionCache:
     """The latest answers of each document."""
@@ -89,6 +111,11 @@ class SuggestionCache:
             if answered.candidates >= candidates and (shown := answered.at(text, cursor)) is not None:
                 return shown
         return None
+
+    def remainder(self, uri: str, text: str, cursor: int) -> str | None:
+        """What may still fit of the newest answer, where the user has just typed something else; see Answered."""
+        newest = next(iter(self._answered.get(uri, ())), None)
+        return newest.remainder(text, cursor) if newest is not None else None
 
     def forget(self, uri: str) -> None:
         """Drop what is kept of a document."""

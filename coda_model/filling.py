@@ -15,6 +15,7 @@ from coda_model.forward import Steps, Work
 from coda_model.heal import Edges, open_edges
 from coda_model.length import Baselines, best_lengths, first_guess, length_grid
 from coda_model.ranking import added_errors, agreements, score
+from coda_model.redraft import ROUNDS, drafted_tokens, keep_likely
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Timings
 from coda_model.reuse import DocumentStore
 from coda_model.snippets import encode_snippets
@@ -72,12 +73,20 @@ class Filling:
         returns = any("\r" in text for text in texts)
         denoiser = Denoiser(self._model, tokenizer, options, returns, windowed)
         policy = self._length_policy(holes)
-        if policy == "grid":
+        drafted = [drafted_tokens(hole, edge, tokenizer) for hole, edge in zip(holes, edges, strict=True)]
+        if any(drafted):
+            triples = zip(drafted, edges, map(first_guess, holes, hints), strict=True)
+            lengths = [[max(len(tokens) - edge.tokens, 1) if tokens else guess] for tokens, edge, guess in triples]
+        elif policy == "grid":
             grids = [length_grid(hole, hint) for hole, hint in zip(holes, hints, strict=True)]
             lengths = yield from self._score_grids(denoiser, windowed, holes, edges, grids)
         else:
             lengths = [[first_guess(hole, hint)] for hole, hint in zip(holes, hints, strict=True)]
         drafts = self._start(holes, edges, lengths, max(options.candidates, *map(len, lengths)))
+        rounds = ROUNDS if any(drafted) else 0
+        while rounds and drafts[0].masked:
+            kept = yield from self._timed(keep_likely(denoiser, drafts[0], drafted), drafts)
+            rounds = rounds - 1 if kept else 0
         yield from self._denoise(denoiser, drafts)
         candidates = yield from self._rank(denoiser, windowed, drafts, edges)
         timings = Timings(

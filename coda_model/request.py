@@ -32,15 +32,19 @@ def _require_number(name: str, value: object, low: float, high: float) -> None:
 class Hole:
     """A place to fill. `hint` is the text that stood there, `length` an exact number of tokens (None finds it).
 
-    Raises InputError where a field is out of range.
+    `draft` is an earlier answer, from before the text changed: what is still likely of it is kept. Raises InputError
+    where a field is out of range.
     """
 
     hint: str | None = None
     single_line: bool = False
     max_tokens: int = 64
     length: int | None = None
+    draft: str | None = None
 
     def __post_init__(self) -> None:
+        if self.draft is not None and not isinstance(self.draft, str):
+            raise InputError(f"draft must be a text, not {self.draft!r}.")
         if self.hint is not None and not isinstance(self.hint, str):
             raise InputError(f"hint must be a text, not {self.hint!r}.")
         if not isinstance(self.single_line, bool):

@@ -15,11 +15,12 @@ Priority = Literal["typed", "background"]
 
 @dataclass(frozen=True)
 class Hole:
-    """A place to fill; `hint` is what stood in it."""
+    """A place to fill; `hint` is what stood in it, `draft` an earlier answer of which what is still likely is kept."""
 
     single_line: bool
     max_tokens: int
     hint: str | None = None
+    draft: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_tokens", min(self.max_tokens, MAX_HOLE_TOKENS))
@@ -46,6 +47,7 @@ class InfillRequest:
     priority: Priority = "typed"
     snippets: tuple[Snippet, ...] = ()
     snippet_tokens: int = 0
+    language: str | None = None
     temperature: float = 0.0
     seed: int = 0
 

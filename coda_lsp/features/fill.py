@@ -57,7 +57,7 @@ async def fill_holes(
     batches = [holes[start : start + _HOLES_A_REQUEST] for start in range(0, len(holes), _HOLES_A_REQUEST)]
     for number, batch in enumerate(batches):
         done = tuple(zip(holes, texts, strict=False))
-        request, pieces = _request(text, batch, done, settings, snippets, attempt)
+        request, pieces = _request(text, document.language_id, batch, done, settings, snippets, attempt)
         answer = await backend.infill(request, _part_of(report, number, len(batches)))
         chooser = _Chooser(batch, pieces, text, document.language_id, seen[len(texts) :])
         texts += chooser.choose(answer.candidates)
@@ -76,6 +76,7 @@ def _part_of(report: Report, number: int, batches: int) -> Callable[[int, int], 
 
 def _request(
     text: str,
+    language_id: str,
     batch: Sequence[HoleSpan],
     done: Sequence[tuple[HoleSpan, str | None]],
     settings: Settings,
@@ -94,7 +95,13 @@ def _request(
     another = {"temperature": _ANOTHER_TEMPERATURE, "seed": attempt} if attempt else {}
     candidates = max(settings.candidates, _ANOTHER_CANDIDATES) if attempt else settings.candidates
     request = InfillRequest.of(
-        settings, *segments, candidates=candidates, priority="background", snippets=snippets, **another
+        settings,
+        *segments,
+        candidates=candidates,
+        priority="background",
+        snippets=snippets,
+        language=language_id,
+        **another,
     )
     return request, pieces
 

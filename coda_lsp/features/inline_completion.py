@@ -143,9 +143,17 @@ class InlineCompletion:
         window = window_around(text, hole.start, hole.end)
         before, after = text[window.start : hole.start], text[hole.end : window.end]
         prefix, suffix = with_unix_line_ends(before), with_unix_line_ends(after)
-        place = Hole(single_line=hole.single_line or not settings.multi_line, max_tokens=settings.max_tokens)
+        draft = self._cache.remainder(document.uri, text, cursor.offset) if hole.start == cursor.offset else None
+        place = Hole(
+            single_line=hole.single_line or not settings.multi_line,
+            max_tokens=settings.max_tokens,
+            draft=with_unix_line_ends(draft) if draft is not None else None,
+        )
         snippets = self._snippets(document, min(cursor.offset, document.buffer.length))
-        request = InfillRequest.of(settings, prefix, place, suffix, candidates=candidates, snippets=snippets)
+        language = document.language_id
+        request = InfillRequest.of(
+            settings, prefix, place, suffix, candidates=candidates, snippets=snippets, language=language
+        )
         answer = await self._backend.infill(request)
         kept: dict[str, float] = {}
         for candidate in answer.candidates:

@@ -77,8 +77,9 @@ def _parse_segment(value: Any, where: str) -> Segment:
     if "text" in segment:
         return _parse_text(segment["text"], f"{where}.text")
     hole = _fields_of(segment["hole"], f"{where}.hole", _HOLE_FIELDS)
-    if isinstance(hole.get("hint"), str):
-        _parse_text(hole["hint"], f"{where}.hole.hint")
+    for name in ("hint", "draft"):
+        if isinstance(hole.get(name), str):
+            _parse_text(hole[name], f"{where}.hole.{name}")
     return _build(Hole, hole, f"{where}.hole.")
 
 

@@ -86,7 +86,7 @@ async def test_progress_and_answer_with_every_kind_of_line_end_in_the_fill() -> 
     head, _, body = peer.requests[0].partition(b"\r\n\r\n")
     assert b"authorization: bearer secret" in head.lower()
     sent = json.loads(body)
-    assert sent["segments"][1] == {"hole": {"hint": None, "single_line": True, "max_tokens": 512}}, "the engine's limit"
+    assert sent["segments"][1] == {"hole": {"hint": None, "draft": None, "single_line": True, "max_tokens": 512}}
     assert sent["snippets"] == [{"path": "b.py", "text": "def b(): ...\n"}]
     assert sent["snippet_tokens"] == 64, "no more than there is context"
     assert sent["priority"] == "typed"

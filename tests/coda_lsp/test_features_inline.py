@@ -110,6 +110,7 @@ async def test_the_request_follows_the_settings() -> None:
         priority="typed",
         snippets=SNIPPETS,
         snippet_tokens=99,
+        language="python",
     )
     assert backend.requests == [expected, replace(expected, candidates=1)], "while typing one is enough"
 
@@ -195,6 +196,15 @@ async def test_a_popup_entry_that_is_chosen_counts_as_accepted() -> None:
     [(text, span)] = await complete(feature(backend), "os.pa▮\n", AUTOMATIC, chosen)
     assert backend.requests[0].segments[0] == "os.path"
     assert (text, span) == ("path.join(a)", chosen.range)
+
+
+async def test_what_still_fits_is_tried_again_when_another_key_is_typed() -> None:
+    backend = ScriptedBackend(("sum(values)", 0.9))
+    inline = feature(backend)
+    await complete(inline, "x = ▮\n")
+    await complete(inline, "x = m▮\n")
+    drafts = [hole.draft for request in backend.requests for hole in request.segments if isinstance(hole, Hole)]
+    assert drafts == [None, "um(values)"]
 
 
 async def test_a_newer_request_cancels_the_older_of_the_same_document() -> None:

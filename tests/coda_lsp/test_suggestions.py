@@ -65,6 +65,30 @@ def test_what_an_answer_says_later(asked: str, fills: list[str], now: str, expec
     assert text[: shown.start] + f"⟦{first}⟧" + text[shown.end :] == expected
 
 
+@pytest.mark.parametrize(
+    ("asked", "fill", "now", "expected"),
+    [
+        ("x = ▮\n", "sum(values)", "x = m▮\n", "um(values)"),  # another word, of which one character is there
+        ("x = ▮\n", "sum(values)", "x = maximum▮\n", "(values)"),
+        ("x = ▮\n", "sum(values)", "x = sum(w▮\n", "alues)"),
+        ("x = ▮\n", "a + b", "x = a -▮\n", "+ b"),
+        ("x = ▮\n", "a + b", "x = a.▮\n", " + b"),
+        ("x = ▮\n", "f(a)", "x = g(▮)\n", "f(a)"),  # the editor has closed the bracket
+        ("x = ▮\n", "a + b", "x = a +▮\n", None),  # along it
+        ("x = ▮\n", "a + b", "x = a + c▮\n", None),  # nothing is left
+        ("x = ▮\n", "a + b", "x = a\n▮\n", None),
+        ("x = ▮\n", "a + b", "x = something_else_entirely▮\n", None),
+        ("x = ▮\n", "a + b", "y = m▮\n", None),
+        ("x = ▮\n", "a + b", "x = m▮\nz\n", None),
+    ],
+)
+def test_what_may_still_fit_when_something_else_is_typed(asked: str, fill: str, now: str, expected: str | None) -> None:
+    cache = SuggestionCache()
+    cache.add("u", answered(asked, fill))
+    assert cache.remainder("u", now.replace("▮", ""), now.index("▮")) == expected
+    assert cache.remainder("v", now.replace("▮", ""), now.index("▮")) is None
+
+
 @given(st.text(max_size=8), st.text(min_size=1, max_size=8), st.text(max_size=8), st.data())
 def test_typing_along_and_accepting_is_accepting_at_once(
     before: str, fill: str, after: str, data: st.DataObject

@@ -82,7 +82,8 @@ class Answered:
         typed, said = text[self.start : cursor], self.suggestions[0].text
         if _auto_closed(text, cursor, self.hole[self.cursor - self.start :] + self.after, self.to_end) is None:
             return None
-        same = next((at for at, pair in enumerate(zip(typed, said)) if pair[0] != pair[1]), min(len(typed), len(said)))
+        pairs = enumerate(zip(typed, said, strict=False))
+        same = next((at for at, (one, other) in pairs if one != other), min(len(typed), len(said)))
         other, rest = typed[same:], said[same:]
         if not other or len(other) > _LONGEST_DIVERGENCE or "\n" in other or "\r" in other:
             return None

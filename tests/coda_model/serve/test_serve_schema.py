@@ -78,7 +78,8 @@ def test_what_is_left_out_takes_its_default() -> None:
         (body({"hole": {"hint": "ab\udc00"}}), "segments[0].hole.hint holds half a surrogate pair at character 2."),
         (
             body(HOLE, {"hole": {"max_token": 3}}),
-            "segments[1].hole has an unknown field 'max_token'; known are hint, single_line, max_tokens, length, draft.",
+            "segments[1].hole has an unknown field 'max_token'; "
+            "known are hint, single_line, max_tokens, length, draft.",
         ),
         (
             body(HOLE, {"text": ""}, {"hole": {"max_tokens": 513}}),

@@ -1,12 +1,13 @@
 """The benchmarks: their rows as problems. Each reader knows one schema, and nothing of models."""
 
 import ast
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from coda_model.errors import CodaError
-from coda_model.evaluate.datafiles import HubFile, Row
+from coda_model.evaluate.datafiles import HubRows, Row
 from coda_model.evaluate.literals import restore_types
 from coda_model.evaluate.problems import CallTests, PrintTests, Problem
 from coda_model.evaluate.prompts import Prompts
@@ -24,8 +25,6 @@ _RULES = {
      "intersection_array", "find_dissimilar", "Diff"), "set"
 )  # fmt: skip
 
-Shots = Literal["base", "chat"]
-
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -40,7 +39,7 @@ class Benchmark:
     columns: tuple[str, ...]
     read: Callable[[list[Row], Prompts], list[Problem]]
     groups: tuple[str, ...] = ("tests",)
-    hub: HubFile | None = None
+    hub: HubRows | None = None
     generates: bool = False
     time_limit_s: float = 15.0
 
@@ -197,9 +196,11 @@ def _hole(row: Row, reference: str, suffix: str, single_line: bool) -> Problem:
 
 
 def _santacoder(rows: list[Row], prompts: Prompts) -> list[Problem]:
-    """The rows are split at line ends, and these belong to neither part."""
+    """The Python rows; they are split at line ends, and these belong to neither part."""
     problems = []
     for row in rows:
+        if row.get("language", "py") != "py":
+            continue
         head, tail = row["prompt"].removesuffix("\n") + "\n", "\n" + row["suffix"].removeprefix("\n")
         problems.append(
             Problem(
@@ -220,10 +221,15 @@ def _safim(single_line: bool) -> Callable[[list[Row], Prompts], list[Problem]]:
     def read(rows: list[Row], prompts: Prompts) -> list[Problem]:
         problems = []
         for row in rows:
+            if row.get("lang", "python") != "python":
+                continue
             head, mark, tail = row["eval_prompt"].partition("{{completion}}")
             if not mark:
                 raise CodaError(f"The row {row['task_id']} has no {{{{completion}}}} in its eval_prompt.")
-            cases = tuple((case["input"], tuple(case["output"])) for case in row["unit_tests"])
+            tests = row["unit_tests"]
+            if isinstance(tests, str):  # as the Hub has them
+                tests = json.loads(tests)
+            cases = tuple((case["input"], tuple(case["output"])) for case in tests)
             problems.append(
                 Problem(
                     id=row["task_id"],
@@ -252,7 +258,7 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark(
             "humaneval", "functions from their docstrings", _CHECKED, _humaneval, generates=True,
-            hub=HubFile("openai/openai_humaneval", "openai_humaneval/test-00000-of-00001.parquet"),
+            hub=HubRows("openai/openai_humaneval", "openai_humaneval"),
         ),
         Benchmark(
             "humaneval+", "the same with EvalPlus' inputs", _PLUS, _humaneval_plus, ("base", "plus"), generates=True,
@@ -261,21 +267,40 @@ BENCHMARKS = {
         Benchmark(
             "mbpp", "short functions from a sentence and three tests",
             ("task_id", "text", "code", "test_list", "test_setup_code"), _mbpp, generates=True,
-            hub=HubFile("google-research-datasets/mbpp", "full/test-00000-of-00001.parquet"),
+            hub=HubRows("google-research-datasets/mbpp", "full"),
         ),
         Benchmark(
             "mbpp+", "the same with EvalPlus' inputs; `base` is what the paper's column ran", (*_PLUS, "assertion"),
             _mbpp_plus, ("base", "plus"), generates=True, time_limit_s=60,
         ),
-        Benchmark("humaneval-infilling-single-line", "one line of a solution", _INFILLING, _lines(True)),
-        Benchmark("humaneval-infilling-multi-line", "some lines of a solution", _INFILLING, _lines(False)),
-        Benchmark("humaneval-infilling-random-span", "any span of a solution", _INFILLING, _spans),
+        Benchmark(
+            "humaneval-infilling-single-line", "one line of a solution", _INFILLING, _lines(True),
+            hub=HubRows("loubnabnl/humaneval_infilling", "HumanEval-SingleLineInfilling"),
+        ),
+        Benchmark(
+            "humaneval-infilling-multi-line", "some lines of a solution", _INFILLING, _lines(False),
+            hub=HubRows("loubnabnl/humaneval_infilling", "HumanEval-MultiLineInfilling"),
+        ),
+        Benchmark(
+            "humaneval-infilling-random-span", "any span of a solution", _INFILLING, _spans,
+            hub=HubRows("loubnabnl/humaneval_infilling", "HumanEval-RandomSpanInfilling"),
+        ),
         Benchmark(
             "santacoder-fim", "one line of a solution, by exact match",
             ("name", "prompt", "suffix", "canonical_solution"), _santacoder, (),
+            hub=HubRows("bigcode/santacoder-fim-task", "default", "train"),
         ),
-        Benchmark("safim-block", "a block of a program", _SAFIM, _safim(False), time_limit_s=30),
-        Benchmark("safim-control", "a condition or loop's head of a program", _SAFIM, _safim(True), time_limit_s=30),
-        Benchmark("safim-api", "a call into a library, by exact match", _SAFIM, _safim(True), ()),
+        Benchmark(
+            "safim-block", "a block of a program", _SAFIM, _safim(False), time_limit_s=30,
+            hub=HubRows("gonglinyuan/safim", "block"),
+        ),
+        Benchmark(
+            "safim-control", "a condition or loop's head of a program", _SAFIM, _safim(True), time_limit_s=30,
+            hub=HubRows("gonglinyuan/safim", "control"),
+        ),
+        Benchmark(
+            "safim-api", "a call into a library, by exact match", _SAFIM, _safim(True), (),
+            hub=HubRows("gonglinyuan/safim", "api"),
+        ),
     )
 }  # fmt: skip

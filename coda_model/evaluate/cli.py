@@ -288,4 +288,15 @@ def table(folders: Annotated[list[Path], typer.Argument(help="Folders of finishe
     typer.echo("\n".join(markdown(read_json(folder / RESULTS)) for folder in folders))
 
 
+@app.command(rich_help_panel="Runs")
+def samples(folder: Annotated[Path, typer.Argument(help="Folder of a finished run that generated programs.")]) -> None:
+    """Print a run's programs as JSON lines with task_id and solution, as EvalPlus reads them."""
+    from coda_model.evaluate.records import read_rows_of
+
+    for row in read_rows_of(folder):
+        if "program" not in row:
+            raise InputError(f"{folder} holds fills of holes and no programs.")
+        typer.echo(json.dumps({"task_id": row["id"], "solution": row["program"]}))
+
+
 __all__ = ["app"]

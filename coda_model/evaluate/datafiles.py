@@ -13,12 +13,17 @@ from coda_model.errors import CodaError
 Row = dict[str, Any]
 
 
+# The Hub keeps every public dataset as Parquet too, on this branch, by configuration and split.
+_PARQUET_BRANCH = "refs/convert/parquet"
+
+
 @dataclass(frozen=True)
-class HubFile:
-    """A dataset's file on the Hub: Parquet, or JSON lines."""
+class HubRows:
+    """A dataset on the Hub."""
 
     repo: str
-    name: str
+    configuration: str
+    split: str = "test"
 
 
 def read_rows(path: Path, required: Iterable[str]) -> list[Row]:
@@ -62,18 +67,19 @@ def _read_parquet(path: Path) -> list[Row]:
     return parquet.read_table(path).to_pylist()
 
 
-def fetch(file: HubFile | None, task: str) -> Path:
+def fetch(rows: HubRows | None, task: str) -> Path:
     """Download a benchmark's file, once. Raises CodaError where that is not possible."""
-    if file is None:
+    if rows is None:
         raise CodaError(f"{task} is not on the Hub in this form: name its file with --data (see docs/evaluation.md).")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        return Path(hf_hub_download(file.repo, file.name, repo_type="dataset"))
+        name = f"{rows.configuration}/{rows.split}/0000.parquet"
+        return Path(hf_hub_download(rows.repo, name, repo_type="dataset", revision=_PARQUET_BRANCH))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CodaError(
-            f"The rows of {task} could not be fetched from the Hub dataset {file.repo} ({reason}): "
+            f"The rows of {task} could not be fetched from the Hub dataset {rows.repo} ({reason}): "
             "name a local file with --data."
         ) from None

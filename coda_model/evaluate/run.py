@@ -121,6 +121,8 @@ def _row(job: Job, filled: dict[str, Any], verdict: dict[str, Any]) -> dict[str,
         "suffix": problem.suffix,
         "reference": problem.reference,
     }
+    if problem.prompting == "generate":
+        about["program"] = problem.program(filled["fill"])
     return about | filled | verdict
 
 

@@ -1,13 +1,16 @@
 """Every benchmark's rows become problems whose references pass and whose wrong fills fail."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from coda_model.errors import CodaError
 from coda_model.evaluate.benchmarks import BENCHMARKS
-from coda_model.evaluate.datafiles import read_rows
+from coda_model.evaluate.datafiles import fetch, read_rows
 from coda_model.evaluate.literals import restore_types
 from coda_model.evaluate.problems import PrintTests, Problem, same_print
 from coda_model.evaluate.prompts import Prompts
@@ -118,6 +121,35 @@ def test_any_of_several_outputs_is_right(sandbox: Sandbox) -> None:
     tests = PrintTests((("", ("1", "2")),))
     assert tests.run("print(2)", sandbox) == {"tests": "pass"}
     assert tests.run("print(3)", sandbox) == {"tests": "input 0 gives a wrong output"}
+
+
+def test_rows_come_from_the_hub_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The Hub's form differs: Parquet, all languages in one, tests as a JSON text."""
+    (row,) = ROWS["safim-control"]
+    rows = [row | {"lang": lang, "unit_tests": json.dumps(row["unit_tests"])} for lang in ("python", "java")]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "0000.parquet")
+    asked: list[object] = []
+
+    def download(repo: str, name: str, repo_type: str, revision: str) -> str:
+        asked.append((repo, name, repo_type, revision))
+        return str(tmp_path / "0000.parquet")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    benchmark = BENCHMARKS["safim-control"]
+    path = fetch(benchmark.hub, benchmark.name)
+    (problem,) = benchmark.read(read_rows(path, benchmark.columns), Prompts())
+    assert problem == problems("safim-control")[0]
+    assert asked == [("gonglinyuan/safim", "control/test/0000.parquet", "dataset", "refs/convert/parquet")]
+
+
+def test_without_the_hub_the_sentence_names_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(*arguments: object, **options: object) -> str:
+        raise OSError("no route to the Hub")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    for name in ("mbpp", "mbpp+"):
+        with pytest.raises(CodaError, match="--data"):
+            fetch(BENCHMARKS[name].hub, name)
 
 
 def test_damaged_files_are_one_sentence(write_rows: Callable[..., Path], tmp_path: Path) -> None:

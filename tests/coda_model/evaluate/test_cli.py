@@ -130,6 +130,11 @@ def test_generation_takes_the_published_sampling(
     assert found["figures"]["pass@1"]["model"]["rows"] == 4
     assert found["figures"]["pass@2"]["model"]["rows"] == 2
     assert len(rows(tmp_path / "out")) == 4
+    status, text, _ = run("samples", tmp_path / "out")
+    assert status == 0
+    programs = [json.loads(line) for line in text.splitlines()]
+    assert [program["task_id"] for program in programs] == ["Own/1", "Own/2"] * 2
+    assert programs[0]["solution"].startswith(ROWS["humaneval"][0]["prompt"])
 
 
 @pytest.mark.parametrize(

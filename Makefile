@@ -9,7 +9,7 @@ HELIX := build/helix/usr/bin/hx
 EMACS := build/emacs/usr/bin/emacs-nox
 FETCH := $(BIN)/python tests/editors/fetch_debian.py
 
-.PHONY: demo test lint vscode test-editors test-configurations test-neovim test-vscode clean
+.PHONY: demo test lint vscode test-editors test-configurations test-neovim test-vscode picture clean
 
 .venv/.base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("coda-lsp needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -66,6 +66,11 @@ test-vscode: vscode  ## the extension in the real VS Code, in a headless Chromiu
 	tests/editors/vscode/install.sh build/editors/vscode
 	node tests/editors/vscode/run.mjs --tools build/editors/vscode --vsix editors/vscode/dist/coda-lsp.vsix \
 		--python $(BIN)/python --pictures build/editors/pictures
+
+picture: vscode  ## docs/images/vscode.png, to be made again with each bundled model
+	tests/editors/vscode/install.sh build/editors/vscode
+	node tests/editors/vscode/picture.mjs build/editors/vscode editors/vscode/dist/coda-lsp.vsix $(BIN)/python \
+		examples/account.py 15 docs/images/vscode.png
 
 clean:
 	rm -rf .venv build dist

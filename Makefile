@@ -9,7 +9,7 @@ HELIX := build/helix/usr/bin/hx
 EMACS := build/emacs/usr/bin/emacs-nox
 FETCH := $(BIN)/python tests/editors/fetch_debian.py
 
-.PHONY: demo test lint vscode test-editors test-configurations test-neovim test-vscode picture clean
+.PHONY: demo test lint vscode test-tpu test-editors test-configurations test-neovim test-vscode picture clean
 
 .venv/.base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("coda-lsp needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -31,6 +31,10 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyrefly check
+
+test-tpu: .venv/.dev  ## a train step compiled for a TPU slice, with the TPU's compiler (no TPU needed)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[tpu]'
+	$(BIN)/python -m pytest tests/coda_train/test_plan.py
 
 vscode: .venv/.dev  ## the VS Code extension, with the server's wheel inside: editors/vscode/dist/coda-lsp.vsix
 	rm -rf editors/vscode/server

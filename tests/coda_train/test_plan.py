@@ -138,6 +138,13 @@ def test_errors_are_one_sentence(arguments, message):
     assert len(output.strip().splitlines()) == 1
 
 
+def test_without_the_compiler_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("jax._src.xla_bridge.get_tpu_library_path", lambda: None)
+    monkeypatch.setattr("jax._src.xla_bridge.xla_client.pjrt_plugin_loaded", lambda name: False)
+    output = call("plan", "--preset", "pretrain-nano", "--topology", "v5e:4x4", code=1)
+    assert output == "coda-train: the TPU's compiler is not installed: pip install 'coda-lsp[tpu]'\n"
+
+
 @pytest.fixture(scope="module")
 def compiler():
     pytest.importorskip("libtpu", reason="needs the TPU compiler: pip install 'coda-lsp[tpu]'")
@@ -156,7 +163,7 @@ def test_a_step_compiles_for_a_slice(compiler):
 
 def test_what_a_slice_refuses(compiler):
     for topology, overrides, message in [
-        ("v9:4x4", [], "unknown topology 'v9:4x4', such as v4:8x8x8"),
+        ("v9:4x4", [], "no topology 'v9:4x4': such as v4:8x8x8"),
         ("v5e:4x4", ["stage.batch_size=8"], "stage.batch_size (8) is no multiple"),
         ("v5e:4x4", ["mesh.fsdp=5"], "5 devices, but there are 16"),
     ]:

@@ -79,7 +79,7 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes on Ray, each with a
 Unsafe = Annotated[
     bool, typer.Option("--unsafe-no-sandbox", help="Run generated code without a sandbox. It can do what you can do.")
 ]
-TimeLimit = Annotated[float | None, typer.Option(min=0.1, help="Seconds a program may run.")]
+TimeLimit = Annotated[float | None, typer.Option(min=0.1, help="Seconds of processor time that a program may take.")]
 
 
 def _request(name: str, options: dict[str, Any]) -> "Request":

@@ -1,6 +1,7 @@
 """Programs in the sandbox: each with limits on time, memory, processes, files and output, judged from outside."""
 
 import json
+import math
 import os
 import secrets
 import selectors
@@ -19,13 +20,19 @@ from coda_model.evaluate.sandbox import isolation
 
 _UNSAFE = "--unsafe-no-sandbox runs it unprotected all the same."
 _uids = count()
+# How bubblewrap, or Python, reports a process that the kernel killed at its limit of processor time.
+_OUT_OF_TIME = (128 + signal.SIGKILL, 128 + signal.SIGXCPU, -signal.SIGKILL, -signal.SIGXCPU)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may use. `time_s` is of the clock; `memory_bytes` holds for each of its processes."""
+    """What one program may use. `memory_bytes` and `time_s`, which is of the processor, hold for each of its processes.
+
+    By the clock it may take `patience` times as long: on a busy machine that is no fault of the program's.
+    """
 
     time_s: float = 15.0
+    patience: float = 4.0
     memory_bytes: int = 1 << 30
     processes: int = 8
     file_bytes: int = 16 << 20
@@ -120,7 +127,7 @@ class Sandbox:
         bounds = {
             # A user of its own, whose processes are counted alone.
             "uid": 200_000 + next(_uids) % 1_000_000 if self.isolated and os.getuid() == 0 else -1,
-            "cpu_s": max(1, int(limits.time_s) + 1),
+            "cpu_s": max(1, math.ceil(limits.time_s)),
             "memory_bytes": limits.memory_bytes,
             "file_bytes": limits.file_bytes,
             "processes": limits.processes,
@@ -162,21 +169,31 @@ def _pipe(stack: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
     return stack.enter_context(os.fdopen(reading, "rb")), stack.enter_context(os.fdopen(writing, "wb"))
 
 
+def _end(process: subprocess.Popen[bytes], limits: Limits, left_s: float) -> str:
+    """Why a process ended that has closed its output, or that it did not; a status is a reason, never a verdict."""
+    try:
+        status = process.wait(left_s)
+    except subprocess.TimeoutExpired:
+        return f"ended after {limits.time_s * limits.patience:g} s"
+    return f"ended after {limits.time_s:g} s of computing" if status in _OUT_OF_TIME else ""
+
+
 def _read(process: subprocess.Popen[bytes], limits: Limits) -> Output:
     """What comes out of a process until it ends, prints too much, or its time is over."""
     stream = process.stdout or process.stderr
     assert stream is not None, "a process is started with one stream to read"
-    deadline = time.monotonic() + limits.time_s
+    deadline = time.monotonic() + limits.time_s * limits.patience
     parts, size, fault = [], 0, ""
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not selector.select(left):
-                fault = f"ended after {limits.time_s:g} s"
+                fault = f"ended after {limits.time_s * limits.patience:g} s"
                 break
             part = os.read(stream.fileno(), 1 << 16)
             if not part:
+                fault = _end(process, limits, left)
                 break
             parts.append(part)
             size += len(part)

@@ -34,6 +34,10 @@ class Batches(Protocol):
         """Go on with the batch after a position."""
         ...
 
+    def close(self) -> None:
+        """End the processes that make rows ahead, and give back what they share."""
+        ...
+
 
 def token_ids(tokenizer: Path, vocab_size: int) -> TokenIds:
     """The special ids of a tokenizer folder. Raises ConfigError if its vocabulary is over the model's."""

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from tensorboardX import SummaryWriter
 
+from coda_train.errors import ConfigError
+
 Values = dict[str, Any]
 """Numbers, lists of numbers, and texts, by name."""
 
@@ -54,6 +56,7 @@ class WeightsAndBiases:
             project=os.environ.get("WANDB_PROJECT", "coda"),
             mode=os.environ.get("WANDB_MODE", "offline"),
             config=config,
+            settings=wandb.Settings(console="off", silent=True),
         )
 
     def write(self, step: int, values: Values) -> None:
@@ -62,16 +65,22 @@ class WeightsAndBiases:
 
     def close(self) -> None:
         """End the run."""
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 def open_dashboards(run: Path, stage: str, config: dict[str, Any], resumed_from: int) -> list[Dashboard]:
-    """TensorBoard, and Weights & Biases if it can be imported."""
+    """TensorBoard, and Weights & Biases if it is installed.
+
+    Raises ConfigError for an installation of the latter that does not work.
+    """
     dashboards: list[Dashboard] = [TensorBoard(run, resumed_from)]
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would report to its makers even when offline
     try:
         import wandb  # pyrefly: ignore[missing-import]
-    except ImportError:
-        return dashboards
+    except ImportError as error:
+        if error.name == "wandb":
+            return dashboards
+        raise ConfigError(f"Weights & Biases is installed but does not start ({error}): repair or remove it") from None
     return [*dashboards, WeightsAndBiases(wandb, run, stage, config)]
 
 

@@ -12,10 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from coda_train.data.corpus import split_files
+from coda_train.data.split import read_split
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -192,7 +189,7 @@ def newline_token_ids(tokenizer: "Tokenizer") -> frozenset[int]:
 
 def _sample(corpus: Path, progress: Callable[[str, int, int], None] | None) -> Iterator[str]:
     """Documents of the training split in random order, at most SAMPLE_BYTES, no package above its share."""
-    table = pa.concat_tables(pq.read_table(file, columns=["text", "package"]) for file in split_files(corpus, "train"))
+    table = read_split(corpus, "train", ["text", "package"])
     texts, packages = table["text"], table["package"].to_pylist()
     order = list(range(len(texts)))
     random.Random(0).shuffle(order)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import signal
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -105,7 +105,7 @@ def stage_command(stage: str, needs_init: bool = False) -> Callable[..., None]:
 def _configure(request: Request, preset: str | None, changes: list[str]) -> TrainConfig:
     """The preset with the shape of the model to start from, or to go on with, and then the person's own changes."""
     from coda_train.checkpoint import has_checkpoint
-    from coda_train.data.corpus import is_corpus
+    from coda_train.data.split import is_corpus
     from coda_train.imports import shape_of
 
     if preset is None:
@@ -121,8 +121,8 @@ def _train(request: Request, config: TrainConfig) -> None:
 
     from coda_train.batches import open_batches, token_ids
     from coda_train.checkpoint import has_checkpoint, run_folder
-    from coda_train.data.corpus import is_corpus
     from coda_train.data.own import corpus_of
+    from coda_train.data.split import is_corpus
     from coda_train.evaluate import open_evaluation
     from coda_train.imports import load_initial
     from coda_train.interrupts import stop_on_signals
@@ -162,7 +162,7 @@ def _train(request: Request, config: TrainConfig) -> None:
             evaluation = open_evaluation(config, layout, corpus, run / "tokenizer", ids, progress)
         if evaluation is None:
             console.print("too little held-out text in the corpus: no evaluation")
-        with stop_on_signals() as stop:
+        with closing(batches), stop_on_signals() as stop:
             step = train(config, layout, batches, evaluation, ids, run, console, initial, stop, request.profile)
     if stop.signal is None:
         if first_process:

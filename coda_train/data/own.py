@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from coda_train.data.corpus import CorpusConfig, CorpusReport, Progress, build_corpus, is_corpus
+from coda_train.data.corpus import CorpusConfig, CorpusReport, Progress, build_corpus
 from coda_train.data.examine import Rules
+from coda_train.data.split import is_corpus
 
 HELD_OUT = 0.05
 EXTENSIONS = (".py", ".js", ".mjs", ".jsx", ".ts", ".tsx")

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from coda_train.data.corpus import split_files
 from coda_train.data.holes import HolesConfig, choose_holes
+from coda_train.data.split import read_split
 from coda_train.tokenizer import encode_text, load_tokenizer
 
 MAX_FILL = 32
@@ -41,8 +40,8 @@ def line_problems(corpus: Path, tokenizer: Path, count: int, length: int, seed: 
         length: tokens of a row; prefix and suffix leave MAX_FILL of them free.
         seed: of the choice.
     """
-    tables = (pq.read_table(file, columns=["text", "path"]) for file in split_files(corpus, "held_out"))
-    documents = [(row["text"], Path(row["path"]).suffix) for table in tables for row in table.to_pylist()]
+    rows = read_split(corpus, "held_out", ["text", "path"]).to_pylist()
+    documents = [(row["text"], Path(row["path"]).suffix) for row in rows]
     encoder, rng = load_tokenizer(tokenizer), np.random.default_rng(seed)
     problems: list[Problem] = []
     for _ in range(_TRIES * count):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,8 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from coda_train.data.corpus import Progress, split_files, split_members
+from coda_train.data.corpus import Progress
+from coda_train.data.split import readable, split_files, split_members
 from coda_train.data.weights import is_mixture, write_weights
 from coda_train.tokenizer import encode_texts, load_tokenizer
 
@@ -122,7 +124,10 @@ def _make(
     sources: list[Path], encoder: "Tokenizer", target: Path, split: str, fingerprint: str, progress: Progress | None
 ) -> ShardIndex:
     vocab_size = encoder.get_vocab_size()
-    total = sum(pq.read_metadata(source).num_rows for source in sources)
+    total = 0
+    for source in sources:
+        with readable(source):
+            total += pq.read_metadata(source).num_rows
     temporary = target.with_name(f".{target.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -132,7 +137,7 @@ def _make(
             name = f"{source.stem}.arrow"
             tokens, documents = 0, 0
             with ipc.new_file(temporary / name, _schema(vocab_size)) as writer:
-                for batch in pq.ParquetFile(source).iter_batches(_BATCH, columns=["text", "package", "path"]):
+                for batch in _batches(source):
                     texts = batch["text"].to_pylist()
                     ids = encode_texts(encoder, texts)
                     columns = [pa.array(ids, _ids_type(vocab_size)), batch["package"], batch["path"]]
@@ -196,6 +201,18 @@ class Shards:
 
     def __reduce__(self) -> tuple:
         return Shards, (self.folder,)
+
+
+def _batches(source: Path) -> Iterator[pa.RecordBatch]:
+    with readable(source):
+        file = pq.ParquetFile(source)
+    batches = file.iter_batches(_BATCH, columns=["text", "package", "path"])
+    while True:
+        with readable(source):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def _schema(vocab_size: int) -> pa.Schema:

@@ -8,6 +8,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from coda_train.dashboards import TensorBoard, open_dashboards
+from coda_train.errors import ConfigError
 
 
 def events(folder):
@@ -45,14 +46,14 @@ def test_weights_and_biases_if_it_is_installed(tmp_path, monkeypatch, asked, mod
         def log(self, row):
             calls.append(row)
 
-        def finish(self, quiet):
+        def finish(self):
             calls.append("finished")
 
     def init(**settings):
         calls.append(settings)
         return Run()
 
-    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init))
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init, Settings=dict))
     monkeypatch.delenv("WANDB_MODE", raising=False)
     if asked:
         monkeypatch.setenv("WANDB_MODE", asked)
@@ -64,3 +65,11 @@ def test_weights_and_biases_if_it_is_installed(tmp_path, monkeypatch, asked, mod
     assert calls[0]["config"] == {"seed": 1}
     assert calls[1:3] == [{"train/loss": 1.0, "train/nll_by_noise/0": 2.0, "step": 5}, "finished"]
     assert calls[3]["id"] == calls[0]["id"]
+
+
+def test_a_broken_installation_is_said(tmp_path, monkeypatch):
+    (tmp_path / "wandb.py").write_text("import nowhere_to_be_found\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    with pytest.raises(ConfigError, match="installed but does not start"):
+        open_dashboards(tmp_path / "run", "sft", {}, 0)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from coda_train.data.corpus import CorpusConfig, build_corpus, split_files
+from coda_train.data.corpus import CorpusConfig, build_corpus
 from coda_train.data.examine import Rules
+from coda_train.data.split import split_files
 
 MIT = "Permission is hereby granted, free of charge, to any person"
 NAMES = [

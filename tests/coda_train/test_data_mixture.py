@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from coda_train.data.corpus import CorpusReport, split_files
+from coda_train.data.corpus import CorpusReport
 from coda_train.data.loaders import infill_batches, packed_batches
 from coda_train.data.mixture import prepare_mixture
 from coda_train.data.recipe import mixture_names, read_mixture
 from coda_train.data.shards import tokenise_corpus
+from coda_train.data.split import split_files
 from coda_train.errors import ConfigError
 from coda_train.tokenizer import load_tokenizer, train_tokenizer
 

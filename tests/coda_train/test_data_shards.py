@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from coda_train.data.corpus import SCHEMA
+from coda_train.data.loaders import infill_batches
 from coda_train.data.shards import INDEX, ShardError, Shards, tokenise_corpus
+from coda_train.data.sources import SourceError
 from coda_train.tokenizer import encode_text, load_tokenizer, train_tokenizer
 
 TEXTS = [f"def f{n}(x):\n    return x + {n}  # é\n" * (n % 7) for n in range(600)]
@@ -137,3 +139,19 @@ def test_two_at_once_do_the_work_once(corpus: Path, tmp_path: Path) -> None:
     assert first == second
     assert len(set(worked)) == 1
     assert len(Shards(tmp_path / "train")) == len(TEXTS)
+
+
+def test_a_truncated_corpus_is_named(corpus: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    whole = (corpus / "train-00000.parquet").read_bytes()
+    (broken / "train-00000.parquet").write_bytes(whole[: len(whole) // 2])
+    for read in (
+        lambda: tokenise_corpus(broken, corpus / "tokenizer", tmp_path / "shards", "train"),
+        lambda: train_tokenizer(broken, tmp_path / "tokenizer", 275),
+        lambda: infill_batches(broken, "train", corpus / "tokenizer", 2, 32, 0),
+    ):
+        with pytest.raises(SourceError, match=r"train-00000\.parquet is damaged or truncated") as error:
+            read()
+        assert "\n" not in str(error.value)
+    assert not any(path.suffix == ".arrow" for path in tmp_path.rglob("*"))

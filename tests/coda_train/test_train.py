@@ -43,6 +43,9 @@ class Interrupting:
     def set_state(self, state):
         self._batches.set_state(state)
 
+    def close(self):
+        self._batches.close()
+
 
 def run_stage(material, run, stage="pretrain", interrupt_at=None, overrides=()):
     config = load_preset("nano", stage, [*SMALL, *overrides])

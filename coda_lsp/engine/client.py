@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0
 # Every denoising step sends a line, so a silence this long means that the engine hangs.
 SILENCE_TIMEOUT_S = 60.0
+# While it computes it still says how it is; one that is stopped or stuck does not.
+CHECK_EVERY_S, CHECK_TIMEOUT_S = 5.0, 20.0
 
 ProgressCallback = Callable[[int, int], None]
 
@@ -87,6 +89,7 @@ class EngineClient:
         """
         import httpx
 
+        watching = asyncio.create_task(self._watch())
         try:
             async with self._client.stream("POST", "/v1/infill", json=request.body()) as response:
                 if response.status_code != 200:
@@ -103,7 +106,21 @@ class EngineClient:
             raise self._lost(error) from error
         except (ValueError, KeyError, TypeError) as error:
             raise EngineError("The engine's answer was not understood; its version may differ from ours.") from error
+        finally:
+            watching.cancel()
         raise self._lost("it closed the connection before it had answered")
+
+    async def _watch(self) -> None:
+        """Ask the engine now and then how it is, until it does not answer: then it is lost."""
+        import httpx
+
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            try:
+                await self._client.get("/v1/health", timeout=CHECK_TIMEOUT_S)
+            except httpx.HTTPError:
+                self._lost(f"it did not answer for {CHECK_TIMEOUT_S:g} seconds")
+                return
 
     def _lost(self, reason: Exception | str) -> EngineLostError:
         text = str(reason).rstrip(".") or type(reason).__name__

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from coda_lsp.backend import Backend, Status
+from coda_lsp.engine import client as clients
 from coda_lsp.engine.client import EngineClient
 from coda_lsp.engine.errors import EngineError, EngineLostError, EngineUnusableError
 from coda_lsp.engine.request import Candidate, Hole, InfillRequest, Snippet
@@ -37,6 +38,7 @@ class Peer:
     def __init__(self, answer: bytes, hold: bool = False) -> None:
         self.answer = answer
         self.hold = hold
+        self.healthy = False
         self.requests: list[bytes] = []
         self.gone = asyncio.Event()
 
@@ -46,9 +48,10 @@ class Peer:
             (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
         )
         self.requests.append(head + await reader.readexactly(length))
-        writer.write(self.answer)
+        is_check = head.startswith(b"GET /v1/health") and self.healthy
+        writer.write(refused(200, b"{}") if is_check else self.answer)
         await writer.drain()
-        if self.hold:
+        if self.hold and not is_check:
             await reader.read()
         writer.close()
         self.gone.set()
@@ -92,6 +95,31 @@ async def test_progress_and_answer_with_every_kind_of_line_end_in_the_fill() -> 
     assert sent["priority"] == "typed"
     assert [segment.get("text") for segment in sent["segments"]] == ["a = ", None, "\n"]
     assert sent["deadline_ms"] == 100
+
+
+async def test_an_engine_that_hangs_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "CHECK_EVERY_S", 0.01)
+    monkeypatch.setattr(clients, "CHECK_TIMEOUT_S", 0.05)
+    async with connected(Peer(b"", hold=True)) as client:
+        asking = asyncio.ensure_future(client.infill(REQUEST))
+        lost = await asyncio.wait_for(client.broken(), 20)
+        assert "did not answer" in str(lost)
+        await client.close()  # as whoever watches over the engine does then
+        with pytest.raises(EngineLostError):
+            await asyncio.wait_for(asking, 20)
+
+
+async def test_an_engine_that_takes_its_time_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "CHECK_EVERY_S", 0.001)
+    peer = Peer(streamed({"event": "started", "queue_ms": 0.1}), hold=True)
+    peer.healthy = True
+    async with connected(peer) as client:
+        asking = asyncio.ensure_future(client.infill(REQUEST))
+        while len(peer.requests) < 3:  # it is asked how it is again and again
+            await asyncio.sleep(0)
+        assert not asking.done()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,14 @@ def build_app() -> "typer.Typer":
         epilog="Examples:\n\n"
         "  coda-lsp doctor\n\n"
         "  coda-lsp doctor --model ./my-checkpoint --device cuda\n\n"
+        "  coda-lsp doctor app.py --line 12 --column 8    why does nothing show there?\n\n"
         "  coda-lsp doctor --json | jq .problems"
     )
     def doctor(
+        file: Annotated[Path | None, typer.Argument(help="A file in which something should show.")] = None,
+        line: Annotated[int, typer.Option(help="Line in the file, from 1.", min=1)] = 1,
+        column: Annotated[int, typer.Option(help="Column in the line, from 0, in UTF-16 units.", min=0)] = 0,
+        minimum_confidence: Annotated[float, typer.Option(help="Below it nothing shows.", min=0, max=1)] = 0.3,
         model: Annotated[
             str, typer.Option("--model", "-m", help="bundled, a checkpoint folder, or a Hugging Face Hub id.")
         ] = "bundled",
@@ -89,10 +94,12 @@ def build_app() -> "typer.Typer":
 
         Exits with status 1 when suggestions can't work.
         """
-        from coda_lsp.doctor import run_doctor
+        from coda_lsp.doctor import Place, run_doctor
 
         raw = {"model": model, "device": device, "dtype": dtype, "serverUrl": server_url, "serverToken": server_token}
-        raise typer.Exit(run_doctor({key: value for key, value in raw.items() if value is not None}, as_json))
+        settings = {key: value for key, value in raw.items() if value is not None}
+        place = Place(file, line, column) if file is not None else None
+        raise typer.Exit(run_doctor({**settings, "minimumConfidence": minimum_confidence}, as_json, place))
 
     return app
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -20,6 +21,7 @@ from rich.table import Table
 from coda_lsp.engine.connection import open_engine
 from coda_lsp.engine.errors import EngineError
 from coda_lsp.engine.request import Hole, InfillRequest
+from coda_lsp.explain import Explanation, explain
 from coda_lsp.languages import LANGUAGES, load_grammar
 from coda_lsp.settings import Settings, parse_settings
 
@@ -40,19 +42,32 @@ class Findings:
     first_ms: float | None = None
     second_ms: float | None = None
     example: str | None = None
+    there: Explanation | None = None
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
-def run_doctor(raw_settings: Mapping[str, object], as_json: bool) -> int:
-    """Examine the installation with these settings, print the findings, and return the exit status."""
+@dataclass(frozen=True)
+class Place:
+    """A place in a file: line from 1, column from 0 in UTF-16 units."""
+
+    path: Path
+    line: int
+    column: int
+
+
+def run_doctor(raw_settings: Mapping[str, object], as_json: bool, place: Place | None = None) -> int:
+    """Examine the installation with these settings, print the findings, and return the exit status.
+
+    With a place it is explained as well what shows there, or why nothing does.
+    """
     settings, problems = parse_settings(raw_settings)
     findings = Findings(problems=list(problems))
     _examine_packages(findings)
     _examine_languages(findings)
     if not findings.problems:
         with Console(stderr=True).status(f"Starting the engine with the model {escape(settings.model)} …"):
-            asyncio.run(_examine_engine(settings, findings))
+            asyncio.run(_examine_engine(settings, findings, place))
     if as_json:
         typer.echo(json.dumps(asdict(findings), indent=2, ensure_ascii=False))
     else:
@@ -79,7 +94,7 @@ def _examine_languages(findings: Findings) -> None:
             findings.remarks.append(f"{language.name} files are treated as plain lines: {error}.")
 
 
-async def _examine_engine(settings: Settings, findings: Findings) -> None:
+async def _examine_engine(settings: Settings, findings: Findings, place: Place | None) -> None:
     hole = Hole(single_line=True, max_tokens=settings.max_tokens)
     request = InfillRequest.of(settings, _EXAMPLE_PREFIX, hole, _EXAMPLE_SUFFIX)
     since_s = time.perf_counter()
@@ -94,6 +109,8 @@ async def _examine_engine(settings: Settings, findings: Findings) -> None:
             answer = await connection.client.infill(request)
             findings.second_ms = _milliseconds_since(since_s)
             findings.example = answer.candidates[0].fills[0] if answer.candidates else None
+            if place is not None:
+                findings.there = await explain(connection.client, settings, place.path, place.line, place.column)
     except EngineError as error:
         findings.problems.append(str(error))
 
@@ -121,6 +138,10 @@ def _print(findings: Findings) -> None:
         table.add_row("A suggestion", f"{findings.first_ms:.0f} ms the first time, then {findings.second_ms:.0f} ms")
     if findings.example is not None:
         table.add_row("Example", f"{escape(_EXAMPLE_PREFIX)}[green]{escape(findings.example)}[/]")
+    if findings.there is not None:
+        table.add_row("There", "\n".join(map(escape, [*findings.there.steps, findings.there.outcome])))
+        for suggestion in findings.there.suggestions:
+            table.add_row("", f"[green]{escape(suggestion)}[/]")
     console.print(table)
     for remark in findings.remarks:
         console.print(f"[yellow]Remark[/]: {escape(remark)}", soft_wrap=True)

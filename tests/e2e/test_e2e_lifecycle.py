@@ -9,10 +9,15 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from lsprotocol import types
+
+from coda_lsp.engine.client import EngineClient
+from coda_lsp.explain import explain
+from coda_lsp.settings import parse_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -240,8 +245,23 @@ async def test_over_tcp_each_connection_is_a_session(start_server: Any, engine: 
     assert await asyncio.wait_for(server.process.wait(), 30) == 0
 
 
-async def test_the_doctor_times_suggestions(engine: dict[str, Any]) -> None:
-    arguments = ["doctor", "--json", "--server-url", engine["serverUrl"], "--server-token", engine["serverToken"]]
+async def test_the_doctor_times_suggestions(engine: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(CODE)
+    arguments = [
+        "doctor",
+        str(tmp_path / "app.py"),
+        "--line",
+        "2",
+        "--column",
+        "11",
+        "--minimum-confidence",
+        "0",
+        "--json",
+        "--server-url",
+        engine["serverUrl"],
+        "--server-token",
+        engine["serverToken"],
+    ]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "coda_lsp", *arguments, stdout=pipe)
     printed, _ = await asyncio.wait_for(process.communicate(), 60)
@@ -252,6 +272,39 @@ async def test_the_doctor_times_suggestions(engine: dict[str, Any]) -> None:
     assert found["first_ms"] > 0
     assert found["second_ms"] > 0
     assert found["example"]
+    assert found["there"]["outcome"].startswith("Shown")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "expected"),
+    [
+        (CODE, 2, 11, "Shown: 1"),
+        ("# a comment \n", 1, 12, "coda.inComments"),
+        ('x = "text "\n', 1, 9, "coda.inStrings"),
+        ("wo = compute(1, 2)\n", 1, 1, "inside a word"),
+        ("x = 1\n", 9, 0, "past the last"),
+        (None, 1, 0, "No such file"),
+        (b"\xff", 1, 0, "not UTF-8"),
+    ],
+)
+async def test_the_doctor_says_why_nothing_shows_at_a_place(
+    engine: dict[str, Any], tmp_path: Path, text: str | bytes | None, line: int, column: int, expected: str
+) -> None:
+    path = tmp_path / "app.py"
+    if text is not None:
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+    settings, problems = parse_settings(engine)
+    assert problems == ()
+    client = await EngineClient.create(engine["serverUrl"], engine["serverToken"], loopback=True)
+    try:
+        found = await explain(client, settings, path, line, column)
+    finally:
+        await client.close()
+    assert expected in found.outcome
+    assert bool(found.suggestions) == expected.startswith("Shown")
+    if found.suggestions:
+        assert any("The model says" in step for step in found.steps)
+        assert "Its language is python." in found.steps
 
 
 def _completion_params(uri: str) -> dict[str, Any]:

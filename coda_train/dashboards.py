@@ -1,5 +1,6 @@
 """Where numbers go beside the terminal and `metrics.jsonl`: TensorBoard, and Weights & Biases if it is installed."""
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,12 +75,13 @@ def open_dashboards(run: Path, stage: str, config: dict[str, Any], resumed_from:
     Raises ConfigError for an installation of the latter that does not work.
     """
     dashboards: list[Dashboard] = [TensorBoard(run, resumed_from)]
+    found = importlib.util.find_spec("wandb")
+    if found is None or found.origin is None:  # a mere folder of that name, such as it leaves behind
+        return dashboards
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would report to its makers even when offline
     try:
         import wandb  # pyrefly: ignore[missing-import]
     except ImportError as error:
-        if error.name == "wandb":
-            return dashboards
         raise ConfigError(f"Weights & Biases is installed but does not start ({error}): repair or remove it") from None
     return [*dashboards, WeightsAndBiases(wandb, run, stage, config)]
 

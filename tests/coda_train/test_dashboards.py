@@ -1,5 +1,6 @@
 """TensorBoard's files hold what was written; Weights & Biases stays on this machine unless told otherwise."""
 
+import importlib.machinery
 import struct
 import sys
 import types
@@ -53,7 +54,10 @@ def test_weights_and_biases_if_it_is_installed(tmp_path, monkeypatch, asked, mod
         calls.append(settings)
         return Run()
 
-    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init, Settings=dict))
+    fake = types.ModuleType("wandb")
+    fake.__spec__ = importlib.machinery.ModuleSpec("wandb", None, origin="fake")
+    fake.__dict__.update(init=init, Settings=dict)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     if asked:
         monkeypatch.setenv("WANDB_MODE", asked)
@@ -65,6 +69,13 @@ def test_weights_and_biases_if_it_is_installed(tmp_path, monkeypatch, asked, mod
     assert calls[0]["config"] == {"seed": 1}
     assert calls[1:3] == [{"train/loss": 1.0, "train/nll_by_noise/0": 2.0, "step": 5}, "finished"]
     assert calls[3]["id"] == calls[0]["id"]
+
+
+def test_a_folder_of_that_name_is_no_installation(tmp_path, monkeypatch):
+    (tmp_path / "wandb" / "offline-run").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    assert len(open_dashboards(tmp_path / "run", "sft", {}, 0)) == 1
 
 
 def test_a_broken_installation_is_said(tmp_path, monkeypatch):

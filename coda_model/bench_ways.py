@@ -1,6 +1,7 @@
 """The ways of filling a hole that `coda-model bench` compares, each timed by itself."""
 
 import asyncio
+import resource
 import subprocess
 import sys
 import time
@@ -10,20 +11,12 @@ from pathlib import Path
 
 import torch
 
+from coda_model.bench_holes import BenchHole, Length
 from coda_model.engine import Engine
 from coda_model.engine_request import Failed, Progress
 from coda_model.generate import generate
 from coda_model.infill import Infiller
 from coda_model.request import Hole, InfillOptions
-
-
-@dataclass(frozen=True)
-class BenchHole:
-    """A span of a file, as the texts on both sides and the text it held."""
-
-    prefix: str
-    middle: str
-    suffix: str
 
 
 @dataclass(frozen=True)
@@ -44,23 +37,20 @@ def _timed(device: torch.device, run: Callable[[], tuple[str, int]]) -> Sample:
     return Sample(fill, steps, (time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3)
 
 
-def infill(infiller: Infiller, hole: BenchHole, tokens: int, options: InfillOptions, typed: str = "") -> Sample:
+def infill(infiller: Infiller, hole: BenchHole, length: Length, options: InfillOptions) -> Sample:
     def run() -> tuple[str, int]:
-        wanted = Hole(length=tokens, max_tokens=tokens)
-        result = infiller.fill([hole.prefix + typed, wanted, hole.suffix], **vars(options))
+        result = infiller.fill([hole.prefix, hole.asked(length), hole.suffix], **vars(options))
         return result.candidates[0].fills[0], result.steps
 
     return _timed(infiller.model.model.embed_tokens.weight.device, run)
 
 
-def keystroke(infiller: Infiller, hole: BenchHole, tokens: int, options: InfillOptions) -> Sample:
+def keystroke(infiller: Infiller, hole: BenchHole, length: Length, options: InfillOptions) -> Sample:
     """The request after the prefix's last character was typed, while the one before it was being answered."""
-    before = infiller.run(
-        [hole.prefix[:-1], Hole(length=tokens, max_tokens=tokens), hole.suffix], InfillOptions(**vars(options))
-    )
+    before = infiller.run([hole.prefix[:-1], hole.asked(length), hole.suffix], options)
     next(before)
     before.close()  # type: ignore[attr-defined]
-    return infill(infiller, hole, tokens, options)
+    return infill(infiller, hole, length, options)
 
 
 def _context_ids(infiller: Infiller, hole: BenchHole, context: int) -> tuple[list[int], list[int]]:
@@ -69,9 +59,9 @@ def _context_ids(infiller: Infiller, hole: BenchHole, context: int) -> tuple[lis
     return before[-(context - behind) :], after[:behind]
 
 
-def released(infiller: Infiller, hole: BenchHole, tokens: int, context: int) -> Sample:
+def released(infiller: Infiller, hole: BenchHole, length: Length, context: int) -> Sample:
     """Full recomputation with the published schedule, one token a step, at temperature 0."""
-    model = infiller.model
+    model, tokens = infiller.model, hole.count(length)
     device = model.model.embed_tokens.weight.device
     before, after = _context_ids(infiller, hole, context)
     ids = torch.tensor([[*before, *[model.config.mask_token_id] * tokens, *after]], device=device)
@@ -83,12 +73,12 @@ def released(infiller: Infiller, hole: BenchHole, tokens: int, context: int) -> 
     return _timed(device, run)
 
 
-def autoregressive(infiller: Infiller, holes: Sequence[BenchHole], tokens: int, context: int) -> list[Sample]:
+def autoregressive(infiller: Infiller, holes: Sequence[BenchHole], length: Length, context: int) -> list[Sample]:
     """A causal Qwen3 of the same shape (random weights) in transformers, with its K/V cache and as many tokens."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     shape = infiller.model.config.to_dict()
-    weight = infiller.model.model.embed_tokens.weight
+    weight = infiller.model.model.norm.weight
     config = Qwen3Config(**{key: value for key, value in shape.items() if key not in ("architectures", "model_type")})
     config.use_cache = True
     with weight.device:
@@ -97,6 +87,7 @@ def autoregressive(infiller: Infiller, holes: Sequence[BenchHole], tokens: int, 
     def fill(hole: BenchHole) -> Sample:
         before, after = _context_ids(infiller, hole, context)
         ids = torch.tensor([[*before, *after]], device=weight.device)
+        tokens = hole.count(length)
 
         def run() -> tuple[str, int]:
             peer.generate(  # pyrefly: ignore[bad-argument-type]
@@ -115,24 +106,42 @@ def autoregressive(infiller: Infiller, holes: Sequence[BenchHole], tokens: int, 
     return [fill(hole) for hole in holes]
 
 
-async def cancel_to_idle(infiller: Infiller, hole: BenchHole, context: int) -> float:
-    """The time from a request's cancel, in the middle of its steps, to the engine's last word on it."""
+def memory_of_documents_mb(infiller: Infiller, holes: Sequence[BenchHole], length: Length, context: int) -> float:
+    """What the process (or the CUDA device) holds more at its highest, after the holes were filled as documents that
+    are kept, than before."""
+    device = infiller.model.model.norm.weight.device
+    before = held_mb(device)
+    for hole in holes:
+        infill(infiller, hole, length, InfillOptions(context_tokens=context))
+    return held_mb(device) - before
+
+
+def held_mb(device: torch.device) -> float:
+    """Peak memory in MB: of the CUDA device, else of this process (Linux counts it in KiB, macOS in bytes)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+async def cancel_to_idle(infiller: Infiller, hole: BenchHole, context: int) -> tuple[float, float]:
+    """The time from a request's cancel, in the middle of its steps, to the engine's last word on it, and that of the
+    step before it; both in ms."""
     engine = Engine(lambda: infiller)
     engine.start()
     await asyncio.wrap_future(engine.loaded)
-    request = engine.submit(
-        [hole.prefix, Hole(length=64), hole.suffix], InfillOptions(context_tokens=context - 64, refresh=1)
-    )
-    cancelled = None
+    asked = [hole.prefix, Hole(length=64), hole.suffix]
+    request = engine.submit(asked, InfillOptions(context_tokens=context - 64, refresh=1, algorithm="entropy"))
+    times_s = []
+    cancelled_s = 0.0
     async for event in request.events():
-        if isinstance(event, Progress) and cancelled is None:
-            cancelled = time.perf_counter()
+        if isinstance(event, Progress | Failed):
+            times_s.append(time.perf_counter())
+        if len(times_s) == 3 and not cancelled_s:
             request.cancel()
-        elif isinstance(event, Failed) and cancelled is not None:
-            break
+            cancelled_s = time.perf_counter()
     engine.stop()
-    assert cancelled is not None, "a request of many steps reports the first of them"
-    return (time.perf_counter() - cancelled) * 1e3
+    return (times_s[-1] - cancelled_s) * 1e3, (times_s[2] - times_s[1]) * 1e3
 
 
 def cold_start_ms(model: str, device: str, dtype: str, file: Path) -> float:

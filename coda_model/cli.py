@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -18,7 +18,7 @@ from rich.table import Table
 
 from coda_model.errors import CodaError, InputError
 from coda_model.evaluate.cli import app as evaluation
-from coda_model.request import Hole, InfillOptions, InfillResult, Segment
+from coda_model.request import MAX_HOLE_TOKENS, Hole, InfillOptions, InfillResult, Segment
 
 if TYPE_CHECKING:
     from coda_model.infill import Infiller
@@ -185,6 +185,7 @@ def quantize(
     epilog="Examples:\n\n"
     "  coda-model bench\n\n"
     "  coda-model bench src/*.py --holes 40 --json > bench.json\n\n"
+    "  coda-model bench src/*.py --kind line --length auto --holes 200   (as in an editor, with quality)\n\n"
     "  coda-model bench --random-1.7b --device cuda --dtype bfloat16 --context-tokens 1024"
 )
 def bench(
@@ -198,7 +199,11 @@ def bench(
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "auto",
     holes: Annotated[int, typer.Option(min=1, help="Holes to fill in each way.")] = 10,
-    tokens: Annotated[int, typer.Option(min=1, max=256, help="Tokens of a hole.")] = 32,
+    kind: Annotated[str, typer.Option(help="span: tokens cut anywhere; line: the rest of a line of code.")] = "span",
+    length: Annotated[
+        str, typer.Option(help="oracle: the true number of tokens; auto: to be found, as in an editor; or a number.")
+    ] = "oracle",
+    tokens: Annotated[int, typer.Option(min=1, max=256, help="Tokens of a span.")] = 32,
     context_tokens: Annotated[int, typer.Option(min=80, help="Tokens around it, as far as the model has room.")] = 512,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of a forward; PyTorch's choice by default.")
@@ -207,9 +212,13 @@ def bench(
 ) -> None:
     """Fill the same holes as released checkpoints are sampled, exactly, as served, and with an autoregressive peer."""
     with one_sentence_errors():
-        from coda_model.bench import run_bench, show_report
+        from coda_model.bench import Settings, run_bench, show_report
 
-        measuring = run_bench(files, None if random else model, device, dtype, holes, tokens, context_tokens, threads)
+        if length not in ("oracle", "auto") and not (length.isdecimal() and 1 <= int(length) <= MAX_HOLE_TOKENS):
+            raise InputError(f"--length must be oracle, auto, or 1 to {MAX_HOLE_TOKENS} tokens, not {length!r}.")
+        wanted: Any = length if length in ("oracle", "auto") else int(length)
+        settings = Settings(holes, cast(Any, kind), wanted, tokens, context_tokens)
+        measuring = run_bench(files, None if random else model, device, dtype, settings, threads)
         with stderr.status("Loading") if stderr.is_terminal else _silence() as status:
             for item in measuring:
                 if isinstance(item, str):

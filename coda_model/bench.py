@@ -156,7 +156,8 @@ def show_report(report: Report) -> RenderableType:
     facts = (
         f"{report.model['model']} on {report.model['device']} in {report.model['dtype']}, {report.threads} threads: "
         f"{settings.holes} holes ({settings.kind}, {settings.length} length) in {settings.context_tokens} tokens of "
-        f"context. Exact and similar: to the text that stood there; same: as by exact steps. Processor time less than released: {ratios}. Cancel to idle {report.cancel_ms:.1f} ms, where a step "
+        f"context. Exact and similar: to the text that stood there; same: as by exact steps. "
+        f"Processor time less than released: {ratios}. Cancel to idle {report.cancel_ms:.1f} ms, where a step "
         f"takes {report.cancelled_step_ms:.1f} ms{cold}. Weights {report.weights_mb:.0f} MB, "
         f"{report.documents_memory_mb:.0f} MB more for {KEPT_DOCUMENTS} documents, peak {report.peak_memory_mb:.0f} MB."
     )

@@ -9,6 +9,7 @@ from coda_model.checkpoint import read_config, read_weights
 from coda_model.context import fit_holes, split_segments
 from coda_model.filling import Filling, Plan
 from coda_model.forward import Work, compute
+from coda_model.graphs import StepGraphs
 from coda_model.length import Baselines
 from coda_model.locate import checkpoint_name, locate_checkpoint
 from coda_model.placement import NumberFormat, resolve_device, resolve_format
@@ -43,6 +44,7 @@ class Infiller:
         self.path = path
         self._documents = DocumentStore(kept_documents)
         self._baselines = Baselines()
+        self._graphs = StepGraphs(model) if model.model.norm.weight.device.type == "cuda" else None
         own = str(model.model.norm.weight.dtype).removeprefix("torch.")
         self.number_format = number_format or NumberFormat(own)
 
@@ -75,7 +77,12 @@ class Infiller:
             yield item
 
     def compute(self, works: Sequence[Work]) -> list[list[Tensor]]:
-        """What the plans of one or several requests wait for, from one forward of the model."""
+        """What the plans of one or several requests wait for, from one forward of the model.
+
+        On a CUDA device the step of a lone request is a graph of static shape.
+        """
+        if self._graphs is not None and len(works) == len(works[0].rows) == 1 and self._graphs.fits(works[0].rows[0]):
+            return [[self._graphs(works[0].rows[0])]]
         return compute(self.model, works)
 
     def plan(self, segments: Sequence[Segment], options: InfillOptions) -> Plan:

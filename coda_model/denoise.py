@@ -121,18 +121,22 @@ class Denoiser:
             logits_NxV[start:end] += self._forbidden(draft.holes[number], may_expand)
             start = end
         for row_V, site in zip(logits_NxV, sites, strict=True):
-            if (ids := draft.holes[site.hole].only(site.slot)) is not None:
-                self._allow_only(row_V, ids)
+            if (ids := self._only(draft.holes[site.hole], site.slot)) is not None:
+                kept = row_V[ids]
+                row_V.fill_(-torch.inf)[ids] = kept
         return logits_NxV
 
-    def _allow_only(self, row_V: Tensor, ids: Tensor) -> None:
-        """Set to -inf all but these ids, and expansion where it is allowed."""
+    def _only(self, hole: OpenHole, slot: int) -> Tensor | None:
+        """The ids that may be drawn at a slot, where its characters are given.
+
+        Expansion is among them only while the hole has no other slot: where the model would write something else, it
+        would else win over what must stand there again and again.
+        """
+        ids = hole.only(slot)
         expand = self.model.config.expand_token_id
-        if expand is not None:
+        if ids is not None and expand is not None and all(hole.only(i) is not None for i in range(len(hole.slots))):
             ids = torch.cat((ids, torch.tensor([expand])))
-        ids = ids.to(row_V.device)
-        kept = row_V[ids]
-        row_V.fill_(-torch.inf)[ids] = kept
+        return None if ids is None else ids.to(self.model.model.embed_tokens.weight.device)
 
     def _forbidden(self, hole: OpenHole, may_expand: bool) -> Tensor:
         """0 for the ids that the hole may hold, -inf for the others; [V] fp32 on the model's device."""

@@ -77,7 +77,7 @@ def test_the_hole_that_is_asked_for(
     prefix, hole, suffix = asked
     assert (hole.single_line, hole.hint, hole.max_tokens) == (single_line, hint, 6)
     assert prefix + (hole.hint or "") + suffix == SOURCE
-    assert len(json.loads(text)["candidates"][0]["token_confidences"][0]) <= 6
+    assert len(json.loads(text)["candidates"][0]["token_confidences"][0]) <= 8  # one opened again on each side
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_health_and_info(client: httpx.Client) -> None:
             "path",
             "device",
             "dtype",
+            "measured_ms",
             "parameters",
             "vocabulary",
             "layers",

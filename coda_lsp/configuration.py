@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,3 @@ class Configuration:
             self._folders[uri] = replace(settings, **shared)
             problems += more
         return tuple(dict.fromkeys(problems))
-
-    def every(self) -> Iterable[Settings]:
-        """All the settings in force."""
-        return (self.session, *self._folders.values())

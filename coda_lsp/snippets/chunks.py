@@ -6,26 +6,49 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from coda_lsp.context import with_unix_line_ends
 from coda_lsp.documents import Snapshot
+from coda_lsp.snippets.similarity import words
 
 CHUNK_LINES = 24
 _STEP_LINES = 12
-_MOST_CHUNKS = 200  # of one file: some 2,400 lines
+_MOST_CHUNKS = 100  # of one file: some 1,200 lines
+_MOST_NEW = 1  # documents that one request looks through for the first time: each takes some 20 ms
+_KEPT_DOCUMENTS = 64
 _KEPT_EDITS = 16
 _LONGEST_LINE = 300  # longer ones are data or minified
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Lines of a document, with `\\n` line ends."""
+    """Lines of a document, with `\\n` line ends, and the words in them."""
 
     uri: str
     text: str
+    words: frozenset[str]
 
 
-def chunks_of(document: Snapshot) -> Iterator[Chunk]:
-    """The overlapping pieces of a document from its start on, at most 200."""
+class ChunkIndex:
+    """The overlapping pieces of documents, each document cut once a version."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[int, tuple[Chunk, ...]]] = OrderedDict()
+
+    def chunks(self, documents: Iterable[Snapshot]) -> Iterator[Chunk]:
+        """The pieces of the documents; of those that are new or changed one, of the others what is known."""
+        new = 0
+        for document in documents:
+            version, chunks = self._known.get(document.uri, (None, ()))
+            if version != document.version and new < _MOST_NEW:
+                new += 1
+                chunks = tuple(_chunks_of(document))
+                self._known[document.uri] = document.version, chunks
+                self._known.move_to_end(document.uri)
+                if len(self._known) > _KEPT_DOCUMENTS:
+                    self._known.popitem(last=False)
+            yield from chunks
+
+
+def _chunks_of(document: Snapshot) -> Iterator[Chunk]:
     for number in range(0, min(document.buffer.line_count, _MOST_CHUNKS * _STEP_LINES), _STEP_LINES):
         if (chunk := _chunk(document, number)) is not None:
             yield chunk
@@ -36,7 +59,8 @@ def _chunk(document: Snapshot, first: int) -> Chunk | None:
     found = [document.buffer.line(number)[1] for number in range(first, last)]
     if not any(line.strip() for line in found) or max(map(len, found)) > _LONGEST_LINE:
         return None
-    return Chunk(document.uri, with_unix_line_ends("\n".join(found)).strip("\n") + "\n")
+    text = "\n".join(found).strip("\n") + "\n"
+    return Chunk(document.uri, text, words(text))
 
 
 class RecentEdits:

@@ -11,7 +11,7 @@ from coda_lsp.documents import Snapshot
 from coda_lsp.engine.request import Snippet
 from coda_lsp.private_files import path_of, privacy
 from coda_lsp.settings import Settings
-from coda_lsp.snippets.chunks import RecentEdits, chunks_of
+from coda_lsp.snippets.chunks import ChunkIndex, RecentEdits
 from coda_lsp.snippets.imports import imports_of
 from coda_lsp.snippets.similarity import alike, overlap, shared_lines, words
 
@@ -60,6 +60,7 @@ class SnippetCollector:
         self._settings = settings
         self._roots = roots
         self.edits = RecentEdits()
+        self._index = ChunkIndex()
         self._chosen: OrderedDict[str, _Chosen] = OrderedDict()
 
     def collect(self, document: Snapshot, offset: int) -> tuple[Snippet, ...]:
@@ -104,17 +105,15 @@ class SnippetCollector:
         public = _Public()
         documents = [each for each in self._documents() if each.uri != document.uri]
         if settings.context_from_open_files:
-            same = [each for each in documents if each.language_id == document.language_id][-_MOST_DOCUMENTS:]
-            for other in same:
-                if public(other.uri):
-                    for chunk in chunks_of(other):
-                        score = overlap(words(chunk.text), own)
-                        if score >= _LEAST_OVERLAP:
-                            yield _Scored(score, self._name(chunk.uri), chunk.text)
+            same = [each for each in documents if each.language_id == document.language_id and public(each.uri)]
+            for chunk in self._index.chunks(reversed(same[-_MOST_DOCUMENTS:])):
+                score = overlap(chunk.words, own)
+                if score >= _LEAST_OVERLAP:
+                    yield _Scored(score, self._name(chunk.uri), chunk.text)
         if settings.context_from_recent_edits:
             for chunk in self.edits.chunks(documents):
                 if chunk.uri != document.uri and public(chunk.uri):
-                    score = overlap(words(chunk.text), own)
+                    score = overlap(chunk.words, own)
                     if score >= _LEAST_OVERLAP:
                         yield _Scored(score + _EDIT_BONUS, self._name(chunk.uri), chunk.text)
         if settings.context_from_imports:
@@ -137,7 +136,10 @@ class SnippetCollector:
                     yield _Scored(score, self._name(uri), definition.text + "\n")
 
     def _name(self, uri: str) -> str:
-        """The path as a person of the project writes it."""
+        """The path as a person of the project writes it, on one line and never blank."""
+        return " ".join(self._path(uri).split()) or "untitled"
+
+    def _path(self, uri: str) -> str:
         path = path_of(uri)
         if path is None:
             return uri.rpartition("/")[2]

@@ -106,12 +106,23 @@ def _signature(node: tree_sitter.Node) -> str:
         return _cut(_text(node))
     indentation = b" " * node.start_point.column
     head = (indentation + _between(node, body)).decode("utf-8", "replace").strip().rstrip("{").rstrip()
-    members = [
-        "    " + _signature(member).replace("\n", "\n    ")
-        for member in _unwrapped(body)
-        if _is_definition(member) and member.type != "expression_statement"
-    ]
+    found = (
+        _field(member) if member.type == "expression_statement" else _member(member) for member in _unwrapped(body)
+    )
+    members = ["    " + member.replace("\n", "\n    ") for member in found if member]
     return "\n".join([_cut(head), *members[:_MOST_MEMBERS]])
+
+
+def _member(node: tree_sitter.Node) -> str:
+    return _signature(node) if _is_definition(node) else ""
+
+
+def _field(node: tree_sitter.Node) -> str:
+    """A field of a Python class: a name with a type."""
+    assignment = node.named_children[0] if node.named_children else None
+    kind = assignment.child_by_field_name("type") if assignment is not None else None
+    left = assignment.child_by_field_name("left") if assignment is not None else None
+    return f"{_text(left)}: {_text(kind)}" if kind is not None and left is not None else ""
 
 
 def _body(node: tree_sitter.Node) -> tree_sitter.Node | None:

@@ -16,7 +16,6 @@ static str string struct super switch this throw true True try type use using va
 _COMMON = frozenset(_KEYWORDS.split())
 
 
-@lru_cache(maxsize=512)
 def words(text: str) -> frozenset[str]:
     """The names in a text, and the parts of those written in camelCase or snake_case; keywords are left out."""
     found = set(_WORD.findall(text))

@@ -72,6 +72,13 @@ def test_private_files_never(tmp_path: Path, name: str) -> None:
     assert workspace.collect(f"from {name.split('.')[0].replace('/', '.')} import polygon_area\n" + HERE) == []
 
 
+@pytest.mark.parametrize(("uri", "name"), [("untitled:", "untitled:"), ("x:/", "untitled"), ("x:/a\u2028b", "a b")])
+def test_names_are_one_line_that_is_not_blank(tmp_path: Path, uri: str, name: str) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.documents.open(uri, "python", 1, ALIKE)
+    assert workspace.collect() == [(name, ALIKE)]
+
+
 def test_recent_edits_of_files_that_are_closed_too(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     far = workspace.open("long.txt", "filler = 1\n" * 300 + ALIKE, "plaintext")
@@ -147,6 +154,7 @@ def test_none_at_all(tmp_path: Path) -> None:
             "class A(B):\n    x = 1\n\n    def m(self):\n        pass\n",
             {"A": "class A(B):\n    def m(self):"},
         ),
+        ("python", "class A:\n    x: int = 1\n    'doc'\n", {"A": "class A:\n    x: int"}),
         ("typescript", "export function f(a: number): string { return ''; }\n", {"f": "function f(a: number): string"}),
         ("typescript", "export interface A { b: number }\n", {"A": "interface A"}),
         ("javascript", "export const f = (a) => { return a; };\n", {"f": "const f = (a) =>"}),

@@ -38,6 +38,8 @@ class EngineClient:
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
+        self._watching: asyncio.Task[None] | None = None
+        self._active = 0
         self._broken: asyncio.Future[EngineLostError] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -60,6 +62,8 @@ class EngineClient:
 
     async def close(self) -> None:
         """Close every connection, which cancels what the engine still computes for them."""
+        if self._watching is not None:
+            self._watching.cancel()
         await self._client.aclose()
 
     async def broken(self) -> EngineLostError:
@@ -89,7 +93,10 @@ class EngineClient:
         """
         import httpx
 
-        watching = asyncio.create_task(self._watch())
+        self._active += 1
+        # It outlives the request: while somebody types on, each one is cancelled before an engine can be called stuck.
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch())
         try:
             async with self._client.stream("POST", "/v1/infill", json=request.body()) as response:
                 if response.status_code != 200:
@@ -107,15 +114,17 @@ class EngineClient:
         except (ValueError, KeyError, TypeError) as error:
             raise EngineError("The engine's answer was not understood; its version may differ from ours.") from error
         finally:
-            watching.cancel()
+            self._active -= 1
         raise self._lost("it closed the connection before it had answered")
 
     async def _watch(self) -> None:
-        """Ask the engine now and then how it is, until it does not answer: then it is lost."""
+        """Ask the engine now and then how it is, while it has requests; one that does not answer is lost."""
         import httpx
 
-        while True:
+        idle = False
+        while not idle:
             await asyncio.sleep(CHECK_EVERY_S)
+            idle = self._active == 0
             try:
                 await self._client.get("/v1/health", timeout=CHECK_TIMEOUT_S)
             except httpx.HTTPError:

@@ -101,6 +101,11 @@ async def test_an_engine_that_hangs_is_lost(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(clients, "CHECK_EVERY_S", 0.01)
     monkeypatch.setattr(clients, "CHECK_TIMEOUT_S", 0.05)
     async with connected(Peer(b"", hold=True)) as client:
+        for _ in range(3):  # the user types on, so that each request is cancelled before its time
+            superseded = asyncio.ensure_future(client.infill(REQUEST))
+            await asyncio.sleep(0)
+            superseded.cancel()
+            await asyncio.gather(superseded, return_exceptions=True)
         asking = asyncio.ensure_future(client.infill(REQUEST))
         lost = await asyncio.wait_for(client.broken(), 20)
         assert "did not answer" in str(lost)

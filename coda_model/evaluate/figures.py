@@ -17,19 +17,23 @@ Row = dict[str, Any]
 
 
 def summarise(rows: list[Row], groups: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """`figures` by name, each with the model's and the floors' value; `kinds`, `speed`, `calibration`, `typist`."""
+    """`figures` by name, each with the model's and the floors' value; `kinds` (and languages), `speed`,
+    `calibration`, `typist`."""
     first = [row for row in rows if not row["sample"]]
     infilling = any(row["exact"] is not None for row in rows)
     summary: dict[str, Any] = {"figures": _figures(rows, groups, settings)}
     bounds = [row for row in first if row.get("bound")]
     if bounds:
-        parts, wholes = [row["bound"]["bits"] for row in bounds], [row["bound"]["characters"] for row in bounds]
-        figure = clustered_ratio(parts, wholes, [row["cluster"] for row in bounds], settings.seed)
+        bits, characters = [row["bound"]["bits"] for row in bounds], [row["bound"]["characters"] for row in bounds]
+        figure = clustered_ratio(bits, characters, [row["cluster"] for row in bounds], settings.seed)
         summary["figures"]["bits a character"] = {"model": asdict(figure)}
-    kinds = sorted({row["kind"] for row in first} - {""})
-    if kinds:
-        by_kind = {kind: [row for row in rows if row["kind"] == kind] for kind in kinds}
-        summary["kinds"] = {kind: _figures(part, groups, settings) for kind, part in by_kind.items()}
+    parts: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["kind"]:
+            parts[row["kind"]].append(row)
+            parts[row["language"]].append(row)
+    if parts:
+        summary["kinds"] = {name: _figures(part, groups, settings) for name, part in sorted(parts.items())}
     latencies = [row["latency_ms"] for row in rows]
     summary["speed"] = {
         "latency_p50_ms": quantile(latencies, 0.5),

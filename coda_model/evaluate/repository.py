@@ -38,7 +38,9 @@ def read_sources(path: Path) -> list[Source]:
     """
     if not path.exists():
         raise CodaError(f"There is no folder or file {path}.")
-    parquet = [path] if path.suffix == ".parquet" else sorted(path.glob("**/held_out-*.parquet"))
+    # Of the corpus itself, or of a mixture's members; further down lie tokenised shards.
+    members = [*sorted(path.glob("held_out-*.parquet")), *sorted(path.glob("*/held_out-*.parquet"))]
+    parquet = [path] if path.suffix == ".parquet" else members
     if parquet:
         rows = [row for file in parquet for row in read_rows(file, ("text", "path", "package"))]
         sources = [Source(f"{row['package']}/{row['path']}", row["package"], row["text"], _of(row)) for row in rows]

@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +86,40 @@ def test_a_killed_run_goes_on_and_ends_the_same(
     assert rows(out)[0]["fill"] == "kept from before"
     for again, before in zip(rows(out)[1:], whole[1:], strict=True):
         assert again | {"latency_ms": 0} == before | {"latency_ms": 0}
+
+
+_DIE_AFTER_TWO_ROWS = """
+import os, signal, sys
+from coda_model.cli import app
+from coda_model.evaluate.records import RunFolder
+
+add = RunFolder.add
+
+def add_and_die(self, row):
+    add(self, row)
+    if len(self.rows) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+RunFolder.add = add_and_die
+app(sys.argv[1:])
+"""
+
+
+def test_a_process_that_is_really_killed_loses_no_row(
+    write_rows: Callable[..., Path], options: list[object], tmp_path: Path
+) -> None:
+    (row,) = ROWS["santacoder-fim"]
+    data = write_rows([row | {"name": f"own-{number}"} for number in range(4)])
+    arguments = ["santacoder-fim", "--data", str(data), *map(str, options)]
+    killed = subprocess.run([sys.executable, "-c", _DIE_AFTER_TWO_ROWS, "eval", *arguments], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    out = tmp_path / "out"
+    kept = rows(out)
+    assert [row["id"] for row in kept] == ["own-0", "own-1"]
+    assert not (out / "results.json").exists()
+    assert run(*arguments)[0] == 0
+    assert rows(out)[:2] == kept
+    assert [row["id"] for row in rows(out)] == [f"own-{number}" for number in range(4)]
 
 
 def test_rows_do_not_depend_on_the_batch(

@@ -62,6 +62,9 @@ def test_a_corpus_gives_its_held_out_packages(tmp_path: Path) -> None:
     rows = [{"text": PYTHON, "path": f"m{n}.py", "package": f"package-{n % 2}"} for n in range(4)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "held_out-00000.parquet")
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-00000.parquet")
+    shards = tmp_path / "shards" / "8192" / "held_out"
+    shards.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([{"ids": [1, 2]}]), shards / "held_out-00000.parquet")
     problems = cut_problems(read_sources(tmp_path), 8, seed=0)
     assert {problem.cluster for problem in problems} == {"package-0", "package-1"}
     assert len(read_sources(tmp_path)) == 4
@@ -87,7 +90,7 @@ def test_every_measure_of_a_repository(repository: Path, tiny_checkpoint: Path, 
     assert found["figures"]["exact match"]["model"]["rows"] == 5
     assert found["typist"]["points"]["0.3"].keys() == {"characters saved", "coverage", "precision"}
     assert found["calibration"]["bins"]
-    assert "arguments" in found["kinds"]
+    assert {"arguments", "python"} <= found["kinds"].keys()
     page = (tmp_path / "0" / "report.html").read_text()
     assert page.count("<svg") == 3
     done = runner.invoke(app, ["eval", "compare", str(tmp_path / "1"), str(tmp_path / "0")])

@@ -21,7 +21,7 @@
 
 ;; A suggestion that was asked for, which waits for the model.
 (goto-char (point-max))
-(insert "total = ")
+(insert "total = -")
 (lsp-inline-completion-display)
 (lsp-inline-completion-accept)
 (insert "\n")

@@ -54,4 +54,4 @@ def test_eglot_fills_a_selection(environment: dict[str, str], known_model: dict[
 
 def test_lsp_mode_suggests_and_fills(environment: dict[str, str], known_model: dict[str, Any], edited: Path) -> None:
     run(environment, "lsp-mode", known_model, edited)
-    assert edited.read_text() == FILLED + "total = alpha + beta * gamma\n"
+    assert edited.read_text() == FILLED + "total = -alpha + beta * gamma\n"

@@ -164,13 +164,13 @@ def test_with_the_real_server(neovim: Any, real_server: dict[str, Any]) -> None:
     """A suggestion, fills that are one undo step, the state, the health report, and a restart: one start of a model."""
     neovim.setup(**real_server)
     neovim.open(CODE)
-    neovim.type("jA + ")
+    neovim.type("jA -")
     neovim.await_ghost(FILL)  # though the model was still loaded after the last key
     neovim.type("<M-w>")
-    neovim.eventually(lambda: "total = qzx9 + alpha\n" in neovim.text)
+    neovim.eventually(lambda: "total = qzx9 -alpha\n" in neovim.text)
     neovim.await_ghost(FILL.removeprefix("alpha"))
     neovim.type("<Tab>")
-    neovim.eventually(lambda: f"total = qzx9 + {FILL}\n" in neovim.text)
+    neovim.eventually(lambda: f"total = qzx9 -{FILL}\n" in neovim.text)
     neovim.type("<Esc>uuu")
     neovim.await_text(CODE.rstrip("\n"))
 
@@ -225,7 +225,7 @@ def test_the_lines_in_the_readme_do_without_the_plugin(
     restart = "return #vim.lsp.buf_request_sync(0, 'workspace/executeCommand', { command = 'coda.restart' }, 180000)"
     neovim.eventually(lambda: neovim.lua("return vim.lsp.get_clients({ bufnr = 0 })[1] ~= nil"))
     assert neovim.lua(restart) == 1, "answered once the model is loaded"
-    neovim.type("jA + ")
+    neovim.type("jA -")
     neovim.await_ghost(FILL)
     neovim.type("<Tab>")
-    neovim.eventually(lambda: f"total = qzx9 + {FILL}\n" in neovim.text)
+    neovim.eventually(lambda: f"total = qzx9 -{FILL}\n" in neovim.text)

@@ -21,7 +21,7 @@ def subtract(a, b):
 
 def scale(a, b):
 `;
-const TYPED = "    return ";
+const TYPED = "    return -"; // not a blank: the engine writes a blank before the hole anew, with what follows it
 const HOLES = `def first(a):
     ...
 

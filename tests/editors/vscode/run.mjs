@@ -37,7 +37,7 @@ const settingsFor = (model) => ({
   "coda.algorithm": "threshold",
   "coda.device": "cpu",
   "coda.dtype": "float32",
-  "coda.candidates": 2,
+  "coda.candidates": 8,
   "coda.logLevel": "debug",
 });
 

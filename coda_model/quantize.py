@@ -56,9 +56,11 @@ class Int8Linear(nn.Module):
             warnings.filterwarnings("ignore", message="torch.quantize_per_tensor")
             wrapped = torch._make_per_channel_quantized_tensor(quantized, scale_O.double(), zeros_O, 0)
         self._packed = torch.ops.quantized.linear_prepack(wrapped, None)
+        # The kernel itself: to find it among its overloads at each call costs as much as a small product.
+        self._multiply = torch.ops.quantized.linear_dynamic.default
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.quantized.linear_dynamic(x, self._packed)
+        return self._multiply(x, self._packed)
 
 
 def use_int8(model: CodaTransformer) -> CodaTransformer:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
+from coda_lsp.languages import language_id_for_path
 from coda_model.errors import CodaError, InputError
 from coda_model.evaluate.cli import app as evaluation
 from coda_model.request import MAX_HOLE_TOKENS, Hole, InfillOptions, InfillResult, Segment
@@ -63,6 +64,7 @@ def infill(
     candidates: Annotated[int, typer.Option(help="Alternatives wanted, 1 to 8, best first.")] = 1,
     steps: Annotated[int | None, typer.Option(help="Denoising steps; one a token when not given.")] = None,
     max_tokens: Annotated[int, typer.Option(help="Upper bound of the fill's length in tokens.")] = 64,
+    length: Annotated[int | None, typer.Option(help="Exact number of tokens; found out when not given.")] = None,
     single_line: Annotated[
         bool | None,
         typer.Option("--single-line/--block", help="Whether the fill may hold no line end; found out when not given."),
@@ -96,9 +98,10 @@ def infill(
             temperature=temperature,
             context_tokens=context_tokens,
             deadline_ms=deadline_ms,
+            language=language_id_for_path(file.name),
             seed=seed,
         )
-        hole = Hole(hint=hint, single_line=single_line, max_tokens=max_tokens)
+        hole = Hole(hint=hint, single_line=single_line, max_tokens=max_tokens, length=length)
         infiller = load(model, device, dtype)
         result = fill_with_progress(infiller, [text[:start], hole, text[end:]], options)
         if as_json:

@@ -41,6 +41,10 @@ def test_the_fill_alone_is_printed(file: Path, tiny_checkpoint: Path) -> None:
     assert answer["model"] == "tiny"
     assert answer["steps"] > 0
     assert answer["timings"].keys() == {"tokenize_ms", "model_ms", "total_ms"}
+    status, text, _ = run("infill", file, *position, "--json", "--length", 3)
+    answer = json.loads(text)
+    assert (status, answer["length_policy"]) == (0, "fixed")
+    assert len(answer["candidates"][0]["token_confidences"][0]) == 3
     assert file.read_text() == SOURCE
 
 

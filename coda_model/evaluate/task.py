@@ -100,31 +100,37 @@ def evaluate(request: Request, tell: Callable[[int, int], None]) -> dict[str, An
 
 
 def _problems(request: Request) -> tuple[list[Problem], str]:
-    """The problems, and a digest of all their texts."""
+    """The problems, and a digest of the data they are from, whatever the limit, the seed and the prompt."""
+    return _cut(request) if request.task == "repo" else _read(request)
+
+
+def _cut(request: Request) -> tuple[list[Problem], str]:
+    from coda_model.evaluate.repository import cut_problems, read_sources
+
+    assert request.data is not None, "the command has a path"
+    sources = read_sources(request.data)
+    problems = cut_problems(sources, request.limit or 300, request.seed)
+    if not problems:
+        raise CodaError(f"No hole could be cut from the files of {request.data}.")
+    return problems, text_digest([text for each in sources for text in (each.path, each.text)])
+
+
+def _read(request: Request) -> tuple[list[Problem], str]:
     from coda_model.evaluate.run import limited
 
-    if request.task == "repo":
-        from coda_model.evaluate.repository import cut_problems, read_sources
-
-        assert request.data is not None, "the command has a path"
-        problems = cut_problems(read_sources(request.data), request.limit or 300, request.seed)
-        if not problems:
-            raise CodaError(f"No hole could be cut from the files of {request.data}.")
-    else:
-        benchmark = BENCHMARKS.get(request.task)
-        if benchmark is None:
-            raise InputError(f"There is no task {request.task!r}: use {', '.join(BENCHMARKS)} or repo.")
-        path = request.data or fetch(benchmark.hub, request.task)
-        try:
-            problems = benchmark.read(read_rows(path, benchmark.columns), Prompts(request.prompt))
-        except (KeyError, TypeError, AttributeError, ValueError, SyntaxError) as error:
-            raise CodaError(
-                f"{path} holds rows that are not {request.task}'s ({type(error).__name__}: {error})."
-            ) from None
-        if not problems:
-            raise CodaError(f"{path} holds no row of {request.task}'s test split.")
-        problems = limited(problems, request.limit)
-    return problems, text_digest([text for each in problems for text in (each.id, each.prefix, each.reference)])
+    benchmark = BENCHMARKS.get(request.task)
+    if benchmark is None:
+        raise InputError(f"There is no task {request.task!r}: use {', '.join(BENCHMARKS)} or repo.")
+    path = request.data or fetch(benchmark.hub, request.task)
+    try:
+        problems = benchmark.read(read_rows(path, benchmark.columns), Prompts(request.prompt))
+    except (KeyError, TypeError, AttributeError, ValueError, SyntaxError) as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise CodaError(f"{path} holds rows that are not {request.task}'s ({fault}).") from None
+    if not problems:
+        raise CodaError(f"{path} holds no row of {request.task}'s test split.")
+    digest = text_digest([text for each in problems for text in (each.id, each.program(each.reference))])
+    return limited(problems, request.limit), digest
 
 
 def _settings(request: Request, weights: str, digest: str, model: dict[str, Any]) -> Settings:

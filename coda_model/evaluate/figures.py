@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from coda_model.evaluate.calibration import calibrate
-from coda_model.evaluate.measures import FLOORS
+from coda_model.evaluate.measures import FLOORS, floor_fill
 from coda_model.evaluate.settings import Settings
 from coda_model.evaluate.statistics import clustered_mean, clustered_ratio, pass_at_k, quantile
-from coda_model.evaluate.typist import Keystroke, saved
+from coda_model.evaluate.typist import Ask, Keystroke, Saving, requests, saved
 
 EDITOR_THRESHOLD = 0.3
 """The default of the editor's setting `minimumConfidence`."""
@@ -112,13 +112,28 @@ def _typist(rows: list[Row], seed: int) -> dict[str, Any]:
     points = {}
     for threshold in sorted(thresholds):
         savings = [saved(walk, len(row["reference"]), threshold) for walk, row in zip(walks, rows, strict=True)]
-        characters = [saving.characters for saving in savings]
-        shown, asked = [saving.shown for saving in savings], [saving.asked for saving in savings]
-        points[f"{threshold:g}"] = {
-            "characters saved": asdict(clustered_ratio([s.saved for s in savings], characters, clusters, seed)),
-            "coverage": asdict(clustered_ratio(shown, asked, clusters, seed)),
-            "precision": asdict(clustered_ratio([s.right for s in savings], shown, clusters, seed))
-            if any(shown)
-            else None,
-        }
-    return {"rows": len(rows), "points": points, "calibration": asdict(calibration)}
+        points[f"{threshold:g}"] = _savings(savings, clusters, seed)
+    copies = [list(requests(row["reference"], _copier(row["prefix"]))) for row in rows]
+    floor = [saved(walk, len(row["reference"]), 0.0) for walk, row in zip(copies, rows, strict=True)]
+    return {
+        "rows": len(rows),
+        "points": points,
+        "copy": _savings(floor, clusters, seed),
+        "calibration": asdict(calibration),
+    }
+
+
+def _copier(prefix: str) -> Ask:
+    """The floor's suggestions: always the line above."""
+    return lambda typed: (floor_fill(prefix + typed, "copy"), 1.0)
+
+
+def _savings(savings: list[Saving], clusters: list[str], seed: int) -> dict[str, Any]:
+    asked, shown = [saving.asked for saving in savings], [saving.shown for saving in savings]
+    characters, right = [saving.characters for saving in savings], [saving.right for saving in savings]
+    spared = clustered_ratio([saving.saved for saving in savings], characters, clusters, seed)
+    return {
+        "characters saved": asdict(spared),
+        "coverage": asdict(clustered_ratio(shown, asked, clusters, seed)),
+        "precision": asdict(clustered_ratio(right, shown, clusters, seed)) if any(shown) else None,
+    }

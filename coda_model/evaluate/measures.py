@@ -50,13 +50,11 @@ def parses(problem: Problem, fill: str) -> bool:
     return syntax_errors(text, problem.language) <= syntax_errors(problem.program(problem.reference), problem.language)
 
 
-def floor_fill(problem: Problem, floor: str) -> str:
+def floor_fill(prefix: str, floor: str) -> str:
     """What costs no model: nothing, or the line before the hole's that is not blank (stripped where the hole begins
     within a line)."""
     if floor == "empty":
         return ""
-    *above, current = problem.prefix.split("\n")
+    *above, current = prefix.split("\n")
     line = next((line.rstrip() for line in reversed(above) if line.strip()), "")
-    if not current:
-        return line
-    return line.strip()
+    return line.strip() if current else line

@@ -33,12 +33,15 @@ def lines(results: Results) -> list[list[str]]:
         floors = [share(figure[floor], bits) if floor in figure else "–" for floor in ("empty", "copy")]
         rows = figure["model"]["rows"] if figure["model"] else 0
         table.append([name if bits else f"{name}, %", share(figure["model"], bits), *floors, str(rows)])
-    for threshold, point in results.get("typist", {}).get("points", {}).items():
+    typist = results.get("typist", {})
+    for threshold, point in typist.get("points", {}).items():
         if threshold in (f"{EDITOR_THRESHOLD:g}", f"{_recommended(results):g}"):
             for name in ("characters saved", "coverage", "precision"):
                 figure = point[name]
                 rows = str(figure["rows"] if figure else 0)
-                table.append([f"{name} at threshold {threshold}, %", share(figure), "0.0", "–", rows])
+                nothing = "–" if name == "precision" else "0.0"
+                copied = share(typist["copy"][name])
+                table.append([f"{name} at threshold {threshold}, %", share(figure), nothing, copied, rows])
     return table
 
 

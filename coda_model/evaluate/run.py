@@ -18,6 +18,9 @@ from coda_model.evaluate.scoring import score
 from coda_model.evaluate.settings import Settings
 from coda_model.evaluate.spread import Filled
 
+WALK_CHARACTERS = 100
+"""The longest reference that the typist walks: every character costs a fill."""
+
 Tell = Callable[[int, int], None]
 """Called with the rows done and their total."""
 Fill = Callable[[Iterable[Sequence[Job]]], Iterator[Filled]]
@@ -35,7 +38,8 @@ class Plan:
         """A sample of every problem first, then the next one."""
         settings = self.settings
         bounds = set(_spread(len(self.problems), settings.nll_rows if settings.nll_draws else 0))
-        walks = set(_spread(len(self.problems), settings.typist_rows))
+        walkable = [n for n, problem in enumerate(self.problems) if len(problem.reference) <= WALK_CHARACTERS]
+        walks = {walkable[index] for index in _spread(len(walkable), settings.typist_rows)}
         return [
             Job(problem, sample, bound=not sample and number in bounds, typist=not sample and number in walks)
             for sample in range(settings.samples)

@@ -17,7 +17,7 @@ def score(problem: Problem, fill: str, sandbox: Sandbox | None) -> dict[str, Any
         return known[text]
 
     row = judge(fill)
-    return row | {"floors": {floor: judge(floor_fill(problem, floor)) for floor in FLOORS}}
+    return row | {"floors": {floor: judge(floor_fill(problem.prefix, floor)) for floor in FLOORS}}
 
 
 def verdicts(problem: Problem, fill: str, sandbox: Sandbox | None) -> dict[str, Any]:

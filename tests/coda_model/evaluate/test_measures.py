@@ -66,8 +66,8 @@ def test_a_fill_may_add_no_error_to_a_text_that_has_some() -> None:
     [("    a = 1\n\n", "    a = 1"), ("    a = 1  \n    b = ", "a = 1"), ("", ""), ("x = ", "")],
 )
 def test_the_floor_copies_the_line_before(prefix: str, copied: str) -> None:
-    assert floor_fill(hole(prefix, ""), "copy") == copied
-    assert floor_fill(hole(prefix, ""), "empty") == ""
+    assert floor_fill(prefix, "copy") == copied
+    assert floor_fill(prefix, "empty") == ""
 
 
 def test_a_typist_accepts_what_follows_and_nothing_else() -> None:

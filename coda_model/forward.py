@@ -115,6 +115,6 @@ def _attend_part(layer: int, part: _Part, q_WxHxK: Tensor, raw: Tensor, keys: Te
     # The queries that share keys become rows of one head: faster on a CPU than to have the keys repeated.
     width, heads, size = q_WxHxK.shape
     groups = k.shape[1]
-    q = q_WxHxK.view(width, groups, -1, size).permute(1, 2, 0, 3).reshape(1, groups, -1, size)
+    q = q_WxHxK.unflatten(1, (groups, -1)).permute(1, 2, 0, 3).reshape(1, groups, -1, size)
     mixed = F.scaled_dot_product_attention(q, k, v)
     return mixed.view(groups, heads // groups, width, size).permute(2, 0, 1, 3).reshape(width, heads, size)

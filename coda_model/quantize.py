@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from coda_model.errors import CodaError
 from coda_model.files import new_folder
-from coda_model.transformer import CodaTransformer
+from coda_model.transformer import Attention, CodaTransformer, FeedForward
 
 SCALE_SUFFIX = "_scale"
 CHECKSUMS = "SHA256SUMS"
@@ -68,10 +68,21 @@ def use_int8(model: CodaTransformer) -> CodaTransformer:
     model.int8_head = Int8Linear(model.model.embed_tokens.weight if model.lm_head is None else model.lm_head.weight)
     model.lm_head = None
     for module in list(model.model.layers.modules()):
-        for name, linear in list(module.named_children()):
-            if isinstance(linear, nn.Linear):
-                setattr(module, name, Int8Linear(linear.weight))
+        if isinstance(module, Attention):
+            module.int8_projection = _taken(module, "q_proj", "k_proj", "v_proj")
+            module.o_proj = _taken(module, "o_proj")
+        elif isinstance(module, FeedForward):
+            module.int8_gate_up = _taken(module, "gate_proj", "up_proj")
+            module.down_proj = _taken(module, "down_proj")
     return model
+
+
+def _taken(module: nn.Module, *names: str) -> Int8Linear:
+    """One product for the matrices of these names, which are let go."""
+    product = Int8Linear(torch.cat([getattr(module, name).weight for name in names]))
+    for name in names:
+        delattr(module, name)
+    return product
 
 
 def quantize_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

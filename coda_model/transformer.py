@@ -73,16 +73,31 @@ class Attention(nn.Module):
         self.q_proj = nn.Linear(config.hidden_size, queries, bias=False)
         self.k_proj = nn.Linear(config.hidden_size, keys, bias=False)
         self.v_proj = nn.Linear(config.hidden_size, keys, bias=False)
-        self.o_proj = nn.Linear(queries, config.hidden_size, bias=False)
+        self.o_proj: nn.Module = nn.Linear(queries, config.hidden_size, bias=False)
         self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
         self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
+        self.queries, self.keys = config.num_attention_heads, config.num_key_value_heads
+        # One product in place of the first three projections, where `coda_model.quantize` makes it.
+        self.int8_projection: nn.Module | None = None
+
+    def project(self, x_BxLxD: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys [B, L, H + G, K], normalised, and values [B, L, G, K]."""
+        if self.int8_projection is not None:
+            rows = self.int8_projection(x_BxLxD)
+        else:
+            rows = torch.cat((self.q_proj(x_BxLxD), self.k_proj(x_BxLxD), self.v_proj(x_BxLxD)), dim=-1)
+        heads = rows.view(*x_BxLxD.shape[:2], -1, self.head_dim)
+        mixing, values = heads.split((self.queries + self.keys, self.keys), dim=2)
+        # Both norms as one: they differ in their weights only.
+        weight = torch.cat(
+            (self.q_norm.weight.expand(self.queries, -1), self.k_norm.weight.expand(self.keys, -1)), dim=0
+        )
+        return F.rms_norm(mixing, (self.head_dim,), eps=self.q_norm.eps) * weight, values
 
     def forward(self, x_BxLxD: Tensor, table: tuple[Tensor, Tensor], layer: int, attend: Attend) -> Tensor:
-        heads = (*x_BxLxD.shape[:2], -1, self.head_dim)
-        q = rotate(self.q_norm(self.q_proj(x_BxLxD).view(heads)), table)
-        raw = self.k_norm(self.k_proj(x_BxLxD).view(heads))
-        v = self.v_proj(x_BxLxD).view(heads)
-        return self.o_proj(attend(layer, q, raw, rotate(raw, table), v).flatten(2))
+        raw, values = self.project(x_BxLxD)
+        queries, keys = rotate(raw, table).split((self.queries, self.keys), dim=2)
+        return self.o_proj(attend(layer, queries, raw[:, :, self.queries :], keys, values).flatten(2))
 
 
 class FeedForward(nn.Module):
@@ -92,9 +107,13 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.down_proj: nn.Module = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.int8_gate_up: nn.Module | None = None  # one product in place of two, as in Attention
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.int8_gate_up is not None:
+            gate, up = self.int8_gate_up(x).chunk(2, dim=-1)
+            return self.down_proj(F.silu(gate) * up)
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 

@@ -112,12 +112,18 @@ export const CASES = {
     await workbench.save();
     assert.equal(await readFile(file, "utf8"), HOLES);
   },
-  "the statistics count what was taken": async ({ page, workbench }) => {
+  "the statistics count what was taken, and what was in part": async ({ page, workbench }) => {
+    await page.keyboard.type(TYPED);
+    await workbench.ghostText(FILL);
+    await page.keyboard.press("Control+ArrowRight");
+    await workbench.ghostText(FILL.slice("alpha".length));
+    await page.keyboard.press("Escape");
+    await workbench.noGhostText();
     await workbench.command("CoDA: Statistics");
     const dialog = page.locator(".monaco-dialog-box");
     await dialog.getByText("These numbers stay on this machine.").waitFor();
     const text = await dialog.innerText();
-    assert.match(text, /Accepted: [1-9]\d* \(\d+%\), and a part of [1-9]/);
+    assert.match(text, /Accepted: [1-9]\d* \(\d+%\), and a part of 1\n/);
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
   },

@@ -13,6 +13,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 from filelock import FileLock, Timeout
 
 from coda_train.errors import CheckpointError
@@ -27,6 +28,8 @@ class Checkpoints:
         self.folder = (run / FOLDER).absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(max_to_keep=kept, enable_async_checkpointing=True)
+        # Orbax logs the traceback of a failed write before it raises the error, which is said in one sentence here.
+        logging.set_verbosity(logging.FATAL)
         self._saving: int | None = None
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
@@ -54,6 +57,12 @@ class Checkpoints:
         """Wait for the checkpoint that is being written. Raises CheckpointError if that fails."""
         with self._explained():
             self._manager.wait_until_finished()
+
+    def check(self) -> None:
+        """Raise CheckpointError if the checkpoint that was being written has failed meanwhile; does not wait for it."""
+        if self._saving is not None and not self._manager.is_saving_in_progress():
+            self.wait()
+            self._saving = None
 
     def check_room(self, state: Any) -> None:
         """Raise CheckpointError if the disk has no room for one checkpoint of `state`."""
@@ -177,8 +186,9 @@ def _last(run: Path) -> Iterator[tuple[ocp.CheckpointManager, int]]:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    """The first line of what an error says, its middle left out where it is long: the cause stands last."""
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return first if len(first) <= 200 else f"{first[:80]} … {first[-100:]}"
 
 
 def _flatten(tree: Any) -> dict[str, Any]:

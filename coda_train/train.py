@@ -126,6 +126,7 @@ def train(
                 state, values = train_step(state, batch, np.float32(rate))
                 step += 1
                 settle()  # the step before, while this one runs
+                checkpoints.check()
                 sent = (step, values, batch, rate)
                 profiler.after(step, values)
                 if step % stage.eval_every == 0:

@@ -34,7 +34,7 @@ def tree(value):
     return {"step": jnp.float32(value), "params": {"weight": jnp.asarray(noise)}}
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, small_files):
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, small_files, capfd):
     with (
         pytest.raises(CheckpointError, match="step 2 could not be saved") as error,
         Checkpoints(tmp_path) as checkpoints,
@@ -44,6 +44,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, small_files):
         small_files()
         checkpoints.save(2, tree(2), {"step": 2})
     assert "\n" not in str(error.value)
+    assert "Traceback" not in "".join(capfd.readouterr())
     assert read_meta(tmp_path) == (1, {"step": 1})
     np.testing.assert_array_equal(read_arrays(tmp_path, "params/")["weight"], tree(1)["params"]["weight"])
 

@@ -116,6 +116,8 @@ def train(
                     row |= {"mfu": mfu(flops * speed, chip, devices)}
                     metrics.train(number, clock.progress(number), row, clock.left_s(number, speed))
 
+            if initial is not None and not first:
+                evaluate(0)  # what the stage starts from
             stopping = any_process(stop.signal is not None)
             while (progress := clock.progress(step)) < 1.0 and not stopping:
                 probabilities = np.asarray(config.noise.probabilities(progress), np.float32)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from coda_train.data.hub import fetch_dataset
+from coda_train.data.hub import fetch_dataset, fetch_model
 from coda_train.data.records import Columns, find_blocks
 from coda_train.data.sources import SourceError
 
@@ -57,3 +57,14 @@ def test_a_failed_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     with pytest.raises(SourceError, match=r"fetched from the Hub: no route to host$"):
         fetch_dataset("owner/name", None, ["*"], tmp_path)
+
+
+def test_a_model_in_the_cache(cache: Path) -> None:
+    snapshot = cache / "models--owner--model" / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (cache / "models--owner--model" / "refs").mkdir()
+    (cache / "models--owner--model" / "refs" / "main").write_text(COMMIT)
+    (snapshot / "config.json").write_text("{}")
+    assert fetch_model("owner/model", cache) == snapshot
+    with pytest.raises(SourceError, match="model owner/other can't be fetched from the Hub: "):
+        fetch_model("owner/other", cache)

@@ -1,4 +1,4 @@
-;;; eglot.el --- Fill the second line of a file through Eglot  -*- lexical-binding: t; -*-
+;;; eglot.el --- Fill the second line of a file, and a hole, through Eglot  -*- lexical-binding: t; -*-
 ;; emacs --batch -l coda-eglot.el --eval (setq coda-settings ...) -l eglot.el FILE
 
 (setq eglot-sync-connect 120
@@ -9,11 +9,19 @@
 (goto-char (point-min))
 (forward-line 1)
 ;; Eglot waits ten seconds for an edit; on a busy machine the model may need longer to start.
-(let ((tries 12))
-  (while (and (not (buffer-modified-p)) (> tries 0))
-    (setq tries (1- tries))
-    (with-demoted-errors "%S" (coda-fill-selection (line-beginning-position) (line-end-position)))
-    (accept-process-output nil 1)))
+(defun until-changed (command &rest arguments)
+  "Call COMMAND with ARGUMENTS until it changes the text."
+  (let ((before (buffer-chars-modified-tick))
+        (tries 12))
+    (while (and (= before (buffer-chars-modified-tick)) (> tries 0))
+      (setq tries (1- tries))
+      (with-demoted-errors "%S" (apply command arguments))
+      (accept-process-output nil 1))))
+
+(until-changed #'coda-fill-selection (line-beginning-position) (line-end-position))
+(goto-char (point-max))
+(insert "\n\ndef later():\n    ...\n")
+(until-changed #'coda-fill-holes)
 (save-buffer)
 (eglot-shutdown-all)
 (setq command-line-args-left nil)

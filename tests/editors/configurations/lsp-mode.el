@@ -1,4 +1,4 @@
-;;; lsp-mode.el --- Take a suggestion and fill a line through lsp-mode  -*- lexical-binding: t; -*-
+;;; lsp-mode.el --- Take a suggestion, fill a line and a hole through lsp-mode  -*- lexical-binding: t; -*-
 ;; emacs --batch -l coda-lsp-mode.el --eval (setq coda-settings ...) -l lsp-mode.el FILE
 
 (setq lsp-auto-guess-root t
@@ -33,9 +33,17 @@
 (goto-char (line-end-position))
 (transient-mark-mode 1)
 (activate-mark)
-(let ((before (buffer-chars-modified-tick)))
-  (coda-fill-selection)
-  (wait-until (lambda () (/= before (buffer-chars-modified-tick)))))
+(defun until-changed (command)
+  "Call COMMAND and wait until it has changed the text."
+  (let ((before (buffer-chars-modified-tick)))
+    (funcall command)
+    (wait-until (lambda () (/= before (buffer-chars-modified-tick))))))
+
+(until-changed #'coda-fill-selection)
+(deactivate-mark)
+(goto-char (point-max))
+(insert "\n\ndef later():\n    ...\n")
+(until-changed #'coda-fill-holes)
 (save-buffer)
 (setq lsp-restart 'ignore)
 (lsp-workspace-shutdown (car lsp--buffer-workspaces))

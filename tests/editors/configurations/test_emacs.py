@@ -1,4 +1,4 @@
-"""The two configurations in a real Emacs: each starts the server and has a line of a file filled."""
+"""The two configurations in a real Emacs: each starts the server and has a line of a file and a hole filled."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ CONFIGURATIONS = Path(__file__).parents[3] / "editors" / "emacs"
 LIMIT_S = 300.0
 
 FILLED = "def add(a, b):\n    alpha + beta * gamma\n        delta\n\n\nprint(add(1, 2))\n"
+HOLE_FILLED = "\n\ndef later():\n    alpha + beta * gamma\n        delta\n"
 
 
 @pytest.fixture
@@ -47,11 +48,11 @@ def run(environment: dict[str, str], client: str, settings: dict[str, Any], file
     )
 
 
-def test_eglot_fills_a_selection(environment: dict[str, str], known_model: dict[str, Any], edited: Path) -> None:
+def test_eglot_fills(environment: dict[str, str], known_model: dict[str, Any], edited: Path) -> None:
     run(environment, "eglot", known_model, edited)
-    assert edited.read_text() == FILLED
+    assert edited.read_text() == FILLED + HOLE_FILLED
 
 
 def test_lsp_mode_suggests_and_fills(environment: dict[str, str], known_model: dict[str, Any], edited: Path) -> None:
     run(environment, "lsp-mode", known_model, edited)
-    assert edited.read_text() == FILLED + "total = -alpha + beta * gamma\n"
+    assert edited.read_text() == FILLED + "total = -alpha + beta * gamma\n" + HOLE_FILLED

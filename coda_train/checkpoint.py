@@ -4,6 +4,7 @@ A run folder holds `checkpoints/STEP/`, `tokenizer/` and `metrics.jsonl`. A chec
 """
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,14 +32,24 @@ class Checkpoints:
         # Orbax logs the traceback of a failed write before it raises the error, which is said in one sentence here.
         logging.set_verbosity(logging.FATAL)
         self._saving: int | None = None
+        self._hook = sys.unraisablehook
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def __enter__(self) -> Self:
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._without_leftovers
         return self
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        with self._explained():
-            self._manager.close()
+        try:
+            with self._explained():
+                self._manager.close()
+        finally:
+            sys.unraisablehook = self._hook
+
+    def _without_leftovers(self, fault: "sys.UnraisableHookArgs") -> None:
+        """Drop what TensorStore's other writes complain of when one of them has failed: that is said already."""
+        if str(fault.exc_value) != "Event loop is closed":
+            self._hook(fault)
 
     def latest(self) -> int | None:
         """The last complete step, or None."""

@@ -66,6 +66,15 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_only_leftovers_of_failed_writes_are_dropped(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda fault: seen.append(str(fault.exc_value)))
+    with Checkpoints(tmp_path):
+        for text in ("Event loop is closed", "another"):
+            sys.unraisablehook(types.SimpleNamespace(exc_value=RuntimeError(text)))
+    assert seen == ["another"]
+
+
 def test_one_training_at_a_time(tmp_path):
     with run_folder(tmp_path), pytest.raises(CheckpointError, match="another training writes to"), run_folder(tmp_path):
         pass

@@ -174,24 +174,30 @@ class StageConfig:
     """Budget of wall-clock time; 0 is none. With optimizer.schedule_by=time it sets the schedule too."""
     batch_size: int = 32
     length: int = 256
+    accumulate: int = 1
+    """Parts that a batch is computed in, one after the other: less memory, the same step."""
     loss_chunk: int = 1024
-    """Rows of logits held at a time."""
+    """Rows of logits that a device holds at a time."""
     seed: int = 0
     ema: float = 0.0
     """Decay of the averaged weights that are exported; 0 is off."""
     log_every: int = 10
     eval_every: int = 500
     eval_batches: int = 8
+    patience: int = 0
+    """Evaluations in a row without a lower loss that end the run; 0 is off."""
     checkpoint_every: int = 500
     checkpoints_kept: int = 2
 
     def __post_init__(self) -> None:
         one_of("stage.batches", self.batches, ("packed", "infill", "causal", "chat"))
-        for name in ("steps", "batch_size", "loss_chunk", "log_every", "eval_every", "checkpoint_every"):
+        for name in ("steps", "batch_size", "accumulate", "loss_chunk", "log_every", "eval_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"stage.{name} must be 1 or more, not {getattr(self, name)}")
         if self.length < 2:
             raise ConfigError(f"stage.length must be 2 or more, not {self.length}")
+        if self.patience < 0:
+            raise ConfigError(f"stage.patience must be 0 or more, not {self.patience}")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"stage.ema must lie in [0, 1), not {self.ema}")
 

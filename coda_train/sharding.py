@@ -139,20 +139,26 @@ def make_layout(config: MeshConfig, devices: Sequence[Any] | None = None) -> Lay
 
 def check_layout(config: TrainConfig, layout: Layout) -> None:
     """Raise ConfigError, with the setting to change, if the mesh does not divide the model or the batch."""
-    model, shape = config.model, layout.mesh.shape
+    model, stage, shape = config.model, config.stage, layout.mesh.shape
     parts = [
-        ("stage.batch_size", config.stage.batch_size, "data x mesh.fsdp", layout.batch_shards),
-        ("model.hidden_size", model.hidden_size, "fsdp", shape["fsdp"]),
-        ("model.num_heads", model.num_heads, "tensor", shape["tensor"]),
-        ("model.num_kv_heads", model.num_kv_heads, "tensor", shape["tensor"]),
-        ("model.intermediate_size", model.intermediate_size, "tensor", shape["tensor"]),
-        ("model.vocab_size", model.vocab_size, "tensor", shape["tensor"]),
+        ("stage.batch_size", stage.batch_size, "stage.accumulate", stage.accumulate),
+        (
+            "stage.batch_size / stage.accumulate",
+            stage.batch_size // stage.accumulate,
+            "mesh.data x mesh.fsdp",
+            layout.batch_shards,
+        ),
+        ("model.hidden_size", model.hidden_size, "mesh.fsdp", shape["fsdp"]),
+        ("model.num_heads", model.num_heads, "mesh.tensor", shape["tensor"]),
+        ("model.num_kv_heads", model.num_kv_heads, "mesh.tensor", shape["tensor"]),
+        ("model.intermediate_size", model.intermediate_size, "mesh.tensor", shape["tensor"]),
+        ("model.vocab_size", model.vocab_size, "mesh.tensor", shape["tensor"]),
     ]
     if jax.process_count() > 1 and config.stage.minutes:
         raise ConfigError("stage.minutes follows one machine's clock: several processes need stage.steps alone")
     for setting, size, axes, count in parts:
         if size % count:
-            raise ConfigError(f"{setting} ({size}) is no multiple of mesh.{axes} ({count}): change one of them")
+            raise ConfigError(f"{setting} ({size}) is no multiple of {axes} ({count}): change one of them")
 
 
 def join_processes() -> None:

@@ -78,7 +78,7 @@ def make_steps(config: TrainConfig, optimizer: optax.GradientTransformation, lay
     """
     graph = graph_of(config.model, layout.platform)
     products = jnp.dtype(resolve(config.model, layout.platform).matmul_dtype)
-    causal = config.stage.batches == "causal"
+    causal, parts = config.stage.batches == "causal", config.stage.accumulate
     tail = config.stage.batches in ("infill", "chat") or not config.stage.segments
     placements = jax.tree.map(lambda leaf: leaf.sharding, state_shapes(config, optimizer, layout))
 
@@ -90,10 +90,28 @@ def make_steps(config: TrainConfig, optimizer: optax.GradientTransformation, lay
         total, losses_N = weighted_cross_entropy(hidden_N, head, targets_N, weights_N, chunk, products, layout)
         return total / weights_N.size, _statistics(losses_N, weights_N)
 
+    def gradients_of(params: Any, batch: dict[str, jax.Array]) -> tuple:
+        (loss, values), gradients = jax.value_and_grad(loss_of, has_aux=True)(params, batch)
+        return loss, values, jax.tree.map(layout.constrain_to, gradients, placements.params)
+
+    def gradients_by_parts(params: Any, batch: dict[str, jax.Array]) -> tuple:
+        def split(rows: jax.Array) -> jax.Array:
+            # Every parts-th row, so that each device's rows are in all parts alike.
+            apart = rows.reshape(-1, parts, *rows.shape[1:]).swapaxes(0, 1)
+            return layout.constrain(apart, None, "batch")
+
+        def add(sums: tuple, part: dict[str, jax.Array]) -> tuple[tuple, None]:
+            return jax.tree.map(jnp.add, sums, gradients_of(params, part)), None
+
+        pieces = jax.tree.map(split, batch)
+        shapes = jax.eval_shape(gradients_of, params, jax.tree.map(lambda rows: rows[0], pieces))
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        (loss, values, gradients), _ = jax.lax.scan(add, zeros, pieces)
+        return loss / parts, values, jax.tree.map(lambda gradient: gradient / parts, gradients)
+
     @functools.partial(jax.jit, donate_argnums=0, out_shardings=(placements, layout.sharding()))
     def train_step(state: TrainState, batch: dict[str, jax.Array], rate: jax.Array) -> tuple:
-        (loss, values), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params, batch)
-        gradients = jax.tree.map(layout.constrain_to, gradients, placements.params)
+        loss, values, gradients = (gradients_of if parts == 1 else gradients_by_parts)(state.params, batch)
         updates, rules = optimizer.update(gradients, state.optimizer, state.params)
         params = jax.tree.map(lambda param, update: param + rate * update, state.params, updates)
         ema = average(state.ema, params, config.stage.ema, state.step) if config.stage.ema else None

@@ -1,6 +1,7 @@
 """The loop of all stages: base, pretrain, midtrain and sft differ in configuration alone."""
 
 import dataclasses
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from coda_train.flops import mfu, step_flops
 from coda_train.interrupts import Stop
 from coda_train.metrics import Metrics
 from coda_train.optimizer import make_optimizer
+from coda_train.patience import Patience
 from coda_train.profiler import Profiler
 from coda_train.sharding import Layout, any_process
 from coda_train.step import init_state, make_steps, make_targets, param_shapes
@@ -73,11 +75,12 @@ def train(
     devices, chip = layout.mesh.size, layout.mesh.devices.flat[0].device_kind
 
     with Checkpoints(run, stage.checkpoints_kept) as checkpoints, _explained():
-        first, elapsed_s = 0, 0.0
+        first, elapsed_s, patience = 0, 0.0, Patience(stage.patience)
         if (latest := checkpoints.latest()) is not None:
             state, meta = checkpoints.restore(latest, state)
             batches.set_state(meta["data"])
             first, elapsed_s = latest, float(meta["elapsed_s"])
+            patience = Patience(stage.patience, meta.get("best", math.inf), meta.get("waited", 0))
         else:
             checkpoints.check_room(state)
         clock = Clock(config, time.monotonic() - elapsed_s)
@@ -88,11 +91,14 @@ def train(
 
         def save(step: int) -> None:
             meta = {"config": settings, "data": batches.get_state(), "elapsed_s": clock.elapsed_s()}
+            meta |= {"best": patience.best, "waited": patience.waited}
             checkpoints.save(step, state, meta)
 
         def evaluate(step: int) -> None:
             if evaluation is not None:
-                metrics.held_out(step, evaluation(eval_step, state.params if state.ema is None else state.ema))
+                values = evaluation(eval_step, state.params if state.ema is None else state.ema)
+                patience.see(values["loss"])
+                metrics.held_out(step, values)
 
         with Metrics(run, console, config.name, first, dashboards) as metrics, profiler:
             count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
@@ -119,7 +125,7 @@ def train(
             if initial is not None and not first:
                 evaluate(0)  # what the stage starts from
             stopping = any_process(stop.signal is not None)
-            while (progress := clock.progress(step)) < 1.0 and not stopping:
+            while (progress := clock.progress(step)) < 1.0 and not stopping and not patience.over:
                 probabilities = np.asarray(config.noise.probabilities(progress), np.float32)
                 batch = with_targets(
                     jax.random.fold_in(key, step), layout.place(next(batches), stage.batch_size), probabilities
@@ -140,6 +146,8 @@ def train(
                     stopping = any_process(stop.signal is not None)
                     stop.signal = stop.signal or (signal.SIGTERM if stopping else None)
             settle(last=True)
+            if patience.over:
+                metrics.say(f"the held-out loss has not fallen for {patience.waited} evaluations: the run ends here")
             if step > first:
                 if not stopping and step % stage.eval_every:
                     evaluate(step)

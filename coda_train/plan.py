@@ -112,12 +112,17 @@ def plan(config: TrainConfig, preset: str, topology: str) -> Plan:
         reason = str(error).splitlines()[0]
         raise TrainingError(f"the TPU compiler refuses the step ({reason}): try model.remat=full") from error
 
+    try:
+        text = compiled.as_text()
+    except jax.errors.JaxRuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"libtpu is not the one this JAX names ({reason}): pip install 'coda-lsp[tpu]'") from error
     memory, chip = compiled.memory_analysis(), chip_of(devices[0].device_kind)
     assert chip is not None
     tokens = math.prod(shape)
     chunks = math.ceil(tokens / layout.batch_shards / config.stage.loss_chunk)
     program = program_flops(traced.jaxpr.jaxpr, chunks)
-    moved = collectives(compiled.as_text(), chunks)
+    moved = collectives(text, chunks)
     results = memory.output_size_in_bytes - memory.alias_size_in_bytes
     outside = memory.argument_size_in_bytes + memory.output_size_in_bytes
     return Plan(

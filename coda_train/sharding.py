@@ -140,14 +140,10 @@ def make_layout(config: MeshConfig, devices: Sequence[Any] | None = None) -> Lay
 def check_layout(config: TrainConfig, layout: Layout) -> None:
     """Raise ConfigError, with the setting to change, if the mesh does not divide the model or the batch."""
     model, stage, shape = config.model, config.stage, layout.mesh.shape
+    part = "stage.batch_size" if stage.accumulate == 1 else "stage.batch_size / stage.accumulate"
     parts = [
         ("stage.batch_size", stage.batch_size, "stage.accumulate", stage.accumulate),
-        (
-            "stage.batch_size / stage.accumulate",
-            stage.batch_size // stage.accumulate,
-            "mesh.data x mesh.fsdp",
-            layout.batch_shards,
-        ),
+        (part, stage.batch_size // stage.accumulate, "mesh.data x mesh.fsdp", layout.batch_shards),
         ("model.hidden_size", model.hidden_size, "mesh.fsdp", shape["fsdp"]),
         ("model.num_heads", model.num_heads, "mesh.tensor", shape["tensor"]),
         ("model.num_kv_heads", model.num_kv_heads, "mesh.tensor", shape["tensor"]),

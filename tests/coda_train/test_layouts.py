@@ -126,7 +126,7 @@ def test_the_rest_of_the_devices(mesh, devices, shape):
         (["mesh.fsdp=4"], 8, r"is 4 devices, but there are 8: set one of them to 0"),
         (["mesh.data=0"], 8, "one may be 0"),
         (["mesh.data=-1"], 8, "one may be 0"),
-        (["stage.batch_size=6"], 4, r"stage\.accumulate \(6\) is no multiple of mesh\.data x mesh\.fsdp \(4\)"),
+        (["stage.batch_size=6"], 4, r"stage\.batch_size \(6\) is no multiple of mesh\.data x mesh\.fsdp \(4\)"),
         (["stage.accumulate=3"], 1, r"stage\.batch_size \(8\) is no multiple of stage\.accumulate \(3\)"),
         (["mesh.fsdp=1", "mesh.tensor=4"], 4, r"model\.num_kv_heads \(2\) is no multiple of mesh\.tensor \(4\)"),
         (["model.hidden_size=68", "stage.batch_size=8"], 8, r"model\.hidden_size \(68\)"),

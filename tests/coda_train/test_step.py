@@ -15,9 +15,8 @@ IDS = TokenIds(pad=0, end=2, mask=3, expand=4, delete=5)
 
 
 def one_step(parts: int):
-    config = load_preset(
-        "nano", "pretrain", [f"stage.accumulate={parts}", "stage.length=16", "optimizer.name=adafactor"]
-    )
+    overrides = [f"stage.accumulate={parts}", "stage.length=16", "optimizer.name=adafactor"]
+    config = load_preset("nano", "pretrain", overrides)
     layout = make_layout(config.mesh, jax.devices()[:1])
     optimizer = make_optimizer(config.optimizer, param_shapes(config))
     tokens = np.random.default_rng(0).integers(6, 512, (8, 16), np.int32)

@@ -82,7 +82,7 @@ def make_steps(config: TrainConfig, optimizer: optax.GradientTransformation, lay
     tail = config.stage.batches in ("infill", "chat") or not config.stage.segments
     placements = jax.tree.map(lambda leaf: leaf.sharding, state_shapes(config, optimizer, layout))
 
-    def loss_of(params: Any, batch: dict[str, jax.Array]) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def loss_of(params: Any, batch: dict[str, jax.Array], tail: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         model = nnx.merge(graph, params)
         hidden = model(batch["inputs"], batch["segment_ids"], causal, tail, layout)
         hidden_N, targets_N, weights_N = shift_targets(batch["targets"], batch["weights"], hidden)
@@ -91,7 +91,7 @@ def make_steps(config: TrainConfig, optimizer: optax.GradientTransformation, lay
         return total / weights_N.size, _statistics(losses_N, weights_N)
 
     def gradients_of(params: Any, batch: dict[str, jax.Array]) -> tuple:
-        (loss, values), gradients = jax.value_and_grad(loss_of, has_aux=True)(params, batch)
+        (loss, values), gradients = jax.value_and_grad(loss_of, has_aux=True)(params, batch, tail)
         return loss, values, jax.tree.map(layout.constrain_to, gradients, placements.params)
 
     def gradients_by_parts(params: Any, batch: dict[str, jax.Array]) -> tuple:
@@ -120,7 +120,7 @@ def make_steps(config: TrainConfig, optimizer: optax.GradientTransformation, lay
 
     @functools.partial(jax.jit, out_shardings=layout.sharding())
     def eval_step(params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        loss, values = loss_of(params, batch)
+        loss, values = loss_of(params, batch, False)  # evaluations take rows of several documents in every stage
         return {**values, "loss": loss}
 
     return train_step, eval_step

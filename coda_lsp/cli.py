@@ -16,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 def main() -> NoReturn:
     """Run the command line; the way that editors start it skips the command line library, which costs time."""
     arguments = sys.argv[1:]
-    if arguments == ["--stdio"] or (not arguments and not sys.stdin.isatty()):
+    if arguments == ["--stdio"] or (not arguments and not (sys.stdin is not None and sys.stdin.isatty())):
         sys.exit(_serve_stdio(None))
     build_app()()
     sys.exit(0)
@@ -109,6 +109,9 @@ def _serve_stdio(log_file: "Path | None") -> int:
 
     from coda_lsp.greeting import greet
 
+    if sys.stdin is None or sys.stdout is None:
+        os.write(2, b"Standard input and output must be open: the editor talks over them.\n")
+        return 1
     # Until the event loop runs, which has handlers of its own.
     signal.signal(signal.SIGTERM, _exit_quietly)
     signal.signal(signal.SIGINT, _exit_quietly)

@@ -44,10 +44,16 @@ class Greeting:
 
 
 def greet(source: int, output: int) -> Greeting:
-    """Read the first message from one file descriptor and, if it is `initialize`, answer it on the other."""
+    """Read the first message from one file descriptor and, if it is `initialize`, answer it on the other.
+
+    A descriptor that can't be read or written ends it early; what uses it next will say so.
+    """
     data = b""
     while (body := _first_body(data)) is None:
-        chunk = os.read(source, _CHUNK_BYTES)
+        try:
+            chunk = os.read(source, _CHUNK_BYTES)
+        except OSError:
+            return Greeting(data)
         if not chunk:
             return Greeting(data)
         data += chunk
@@ -62,8 +68,11 @@ def greet(source: int, output: int) -> Greeting:
     answer = {"id": msg_id, "jsonrpc": "2.0", "result": initialize_result(params)}
     text = json.dumps(answer, separators=(",", ":")).encode()
     rest = memoryview(b"Content-Length: %d\r\n\r\n%s" % (len(text), text))
-    while rest:
-        rest = rest[os.write(output, rest) :]
+    try:
+        while rest:
+            rest = rest[os.write(output, rest) :]
+    except OSError:
+        pass
     return Greeting(data, msg_id)
 
 

@@ -11,6 +11,7 @@ _KEPT_DOCUMENTS = 32
 _CLOSERS = frozenset(")]}>\"'`")
 _MOST_AUTO_CLOSED = 3
 _LONGEST_DIVERGENCE = 12  # characters typed beside a suggestion, after which it is no guide any more
+_SHORTEST_REMAINDER = 4  # characters; less says nothing but how long the fill is
 _WORD = re.compile(r"\w+")
 
 
@@ -90,7 +91,7 @@ class Answered:
         if _WORD.fullmatch(other):  # another word is being written in place of the one that was suggested
             word = _WORD.match(rest)
             rest = rest[min(len(other), len(word.group()) if word else 0) :]
-        return rest if rest.strip() else None
+        return rest if len(rest.strip()) >= _SHORTEST_REMAINDER and _WORD.search(rest) else None
 
 
 class SuggestionCache:

@@ -85,3 +85,10 @@ def test_ctrl_c_at_the_tcp_port_is_130() -> None:
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(timeout=30) == 130
     assert process.stderr.read() == ""
+
+
+def test_closed_streams_get_one_sentence() -> None:
+    command = ["sh", "-c", 'exec "$0" -m coda_lsp --stdio <&-', sys.executable]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr == "Standard input and output must be open: the editor talks over them.\n"

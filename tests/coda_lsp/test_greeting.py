@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -126,6 +127,17 @@ def test_bytes_that_are_no_message(data: bytes) -> None:
     greeting, written = greeted_with(data[:60_000])
     assert greeting == Greeting(data[:60_000])
     assert written == b""
+
+
+def test_an_editor_that_has_gone() -> None:
+    (source, feed), (drain, output) = os.pipe(), os.pipe()
+    os.write(feed, framed(json.dumps(message(params_of({}))).encode()))
+    os.close(drain)
+    assert greet(source, output).answered == 1
+    os.close(source)
+    assert greet(source, output) == Greeting(b"")
+    os.close(feed)
+    os.close(output)
 
 
 async def test_the_second_answer_is_not_sent() -> None:

@@ -65,5 +65,8 @@ def test_a_suggestion_that_was_asked_for_always_has_a_hole(case: Case):
 
 def test_the_table_is_large_enough_to_mean_something():
     assert len(CASES) >= 200
+    kinds = {case.kind.partition(" ")[0] for case in CASES}
+    rules = {"line-tail", "line-middle", "brackets", "blank-line", "between-statements", "block-body"}
+    assert kinds == {*rules, "string", "comment", "none"}
     assert len({case.language_id for case in CASES}) >= 10
     assert len({(case.language_id, case.title) for case in CASES}) == len(CASES)

@@ -71,9 +71,11 @@ def test_what_an_answer_says_later(asked: str, fills: list[str], now: str, expec
         ("x = ▮\n", "sum(values)", "x = m▮\n", "um(values)"),  # another word, of which one character is there
         ("x = ▮\n", "sum(values)", "x = maximum▮\n", "(values)"),
         ("x = ▮\n", "sum(values)", "x = sum(w▮\n", "alues)"),
-        ("x = ▮\n", "a + b", "x = a -▮\n", "+ b"),
-        ("x = ▮\n", "a + b", "x = a.▮\n", " + b"),
+        ("x = ▮\n", "a + bc", "x = a -▮\n", "+ bc"),
+        ("x = ▮\n", "a + bcd", "x = a.▮\n", " + bcd"),
         ("x = ▮\n", "f(a)", "x = g(▮)\n", "f(a)"),  # the editor has closed the bracket
+        ("x = ▮\n", "a + b", "x = a -▮\n", None),  # too little is left to guide anything
+        ("x = ▮\n", "[[[[]]]]", "x = [x▮\n", None),
         ("x = ▮\n", "a + b", "x = a +▮\n", None),  # along it
         ("x = ▮\n", "a + b", "x = a + c▮\n", None),  # nothing is left
         ("x = ▮\n", "a + b", "x = a\n▮\n", None),

@@ -76,6 +76,7 @@ ENTRY %main (x: bf16[8,128]) -> f32[] {
   %loop = (s32[], bf16[8,128]{1,0}) while(%init), condition=%condition, body=%body
   %other = (s32[]) while(%init), condition=%until, body=%turning
   %both = (f32[10]{0}, /*index=1*/f32[]) all-reduce(%a, %b), replica_groups=mesh['x'=2,'y'=4] {'x','y'}, to_apply=%add
+  %some = f32[8]{0} all-reduce(%a), replica_groups=mesh['x'=2,'y'=4], device_ids=([4,2]T(1,0)) {'y'}, to_apply=%add
 }
 """
 
@@ -83,7 +84,7 @@ ENTRY %main (x: bf16[8,128]) -> f32[] {
 def test_collectives_by_kind_and_bytes():
     assert collectives(HLO, loop_trips=3) == {
         "all-gather": Collective(28, 28 * 8192, 28 * 8192 * 3 // 4),
-        "all-reduce": Collective(1, 44, 44 * 7 // 8 * 2),
+        "all-reduce": Collective(2, 44 + 32, 44 * 7 // 8 * 2 + 32 * 3 // 4 * 2),
         "collective-permute": Collective(3, 3 * 256, 3 * 256),
         "reduce-scatter": Collective(28, 28 * 4096, 28 * 4096 * 3 // 4),
     }

@@ -16,6 +16,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as splash_masks
 
 from coda_train.attention_cpu import attend
+from coda_train.errors import ConfigError
 from coda_train.sharding import Layout
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -99,6 +100,7 @@ def _splash(sight: Sight, dtype: jnp.dtype, layout: Layout) -> Attend:
     A Mosaic kernel can't be partitioned by XLA, so each device runs it on its rows and heads (`jax.shard_map`).
     """
     length = sight.segment_ids.shape[1]
+    _in_lanes("stage.length", length)
     block = next(size for size in (1024, 512, 256, LANES) if length % size == 0)
     blocks = splash_kernels.BlockSizes(
         block_q=block, block_kv=block, block_kv_compute=min(block, 512),
@@ -122,7 +124,20 @@ def _splash(sight: Sight, dtype: jnp.dtype, layout: Layout) -> Attend:
     # Splash's scalars do not say over which axes they vary, so shard_map can't check it.
     specs = (heads, kv_heads, kv_heads, rows)
     mapped = jax.shard_map(local, mesh=layout.mesh, in_specs=specs, out_specs=heads, check_vma=False)
-    return lambda q, k, v: mapped(q.astype(dtype), k.astype(dtype), v.astype(dtype), sight.segment_ids)
+
+    def call(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        _in_lanes("model.head_dim", q.shape[-1])
+        return mapped(q.astype(dtype), k.astype(dtype), v.astype(dtype), sight.segment_ids)
+
+    return call
+
+
+def _in_lanes(setting: str, size: int) -> None:
+    if size % LANES:
+        raise ConfigError(
+            f"splash attention takes multiples of {LANES}, not {setting}={size}: change it, or set "
+            "model.attention=reference"
+        )
 
 
 def _cast(dtype: jnp.dtype, *arrays: jax.Array) -> tuple[jax.Array, ...]:

@@ -11,6 +11,7 @@ from flax import nnx
 from coda_train.attention import KERNELS, Sight, segment_bias
 from coda_train.attention_cpu import attend
 from coda_train.config import MeshConfig, load_preset
+from coda_train.errors import ConfigError
 from coda_train.linear import linear, outer_sum
 from coda_train.model import graph_of, init_params, resolve
 from coda_train.sharding import make_layout
@@ -96,6 +97,16 @@ def test_attention_for_a_gpu_is_one_fused_call_each_way(monkeypatch, tail, causa
     assert text.count(f"@__cudnn${call}(") == 1
     assert text.count(f"@__cudnn${call}Backward(") == 1
     assert "256x256xf32" not in text  # no weights outside the kernel
+
+
+@pytest.mark.parametrize(
+    ("length", "width", "message"), [(100, 128, r"stage\.length=100"), (128, 64, r"model\.head_dim=64")]
+)
+def test_splash_says_what_it_can_not_do(length, width, message):
+    sight = Sight(jnp.ones((1, length), jnp.int32), causal=False, tail=False)
+    q = jnp.ones((1, length, 1, width))
+    with pytest.raises(ConfigError, match=rf"multiples of 128, not {message}: .* model\.attention=reference"):
+        KERNELS["splash"](sight, jnp.dtype("float32"), make_layout(MeshConfig(), jax.devices()[:1]))(q, q, q)
 
 
 def test_each_platform_has_its_kernel():

@@ -22,6 +22,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         partial.chmod(0o755)
         yield partial
+        for file in partial.iterdir():
+            file.chmod(0o644)  # safetensors writes files that only their owner can read
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
-from coda_model.config import ModelConfig
+from coda_model.config import WEIGHTS_KEY, ModelConfig
+from coda_model.errors import CodaError
 from coda_model.hub_config import CoDAConfig
 from coda_model.transformer import Backbone
 
@@ -18,6 +19,8 @@ class CoDALanguageModel(PreTrainedModel):
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012
 
     def __init__(self, config: CoDAConfig) -> None:
+        if getattr(config, WEIGHTS_KEY, None) is not None:
+            raise CodaError("transformers does not read int8 weights of CoDA: use coda_model.load_model for them.")
         super().__init__(config)
         self.model = Backbone(ModelConfig.from_dict(config.to_dict()))
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)

@@ -5,6 +5,7 @@ a scale. Products quantise the rows they are given as they come (dynamic quantis
 """
 
 import hashlib
+import json
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from coda_model.config import WEIGHTS_KEY
 from coda_model.errors import CodaError
 from coda_model.files import new_folder
 from coda_model.transformer import Attention, CodaTransformer, FeedForward
@@ -105,6 +107,9 @@ def write_quantized(source: Path, state: Mapping[str, Tensor], out: Path) -> Non
         for file in sorted({file for pattern in _ALONG for file in source.glob(pattern)}):
             if not file.name.endswith(".index.json"):
                 shutil.copy(file, partial / file.name)
+        config = json.loads((source / "config.json").read_text("utf-8"))
+        marked = json.dumps(config | {WEIGHTS_KEY: "int8"}, indent=2) + "\n"
+        (partial / "config.json").write_text(marked, "utf-8")
         save_file(quantize_state(state), partial / "model.safetensors", metadata={"format": "pt"})
         (partial / CHECKSUMS).write_text(f"{_sha256(partial / 'model.safetensors')}  model.safetensors\n")
 

@@ -71,11 +71,14 @@ def test_the_folder_holds_int8_and_scales_and_loads_in_every_format(
     assert tensors[name].dtype == torch.int8
     assert tensors[name + "_scale"].shape == tensors[name].shape[:1]
     assert tensors["model.norm.weight"].dtype == torch.float32
-    for file in ("config.json", "tokenizer.json", "generation_config.json"):
-        assert json.loads((quantized / file).read_text()) == json.loads((tiny_checkpoint / file).read_text())
+    assert {file.stat().st_mode & 0o777 for file in quantized.iterdir()} == {0o644}
+    for file in ("tokenizer.json", "generation_config.json"):
+        assert (quantized / file).read_bytes() == (tiny_checkpoint / file).read_bytes()
+    own = json.loads((tiny_checkpoint / "config.json").read_text())
+    assert json.loads((quantized / "config.json").read_text()) == own | {"coda_weights": "int8"}
     weight = dict(load_model(quantized).named_parameters())[name]
-    own = dict(tiny_model.named_parameters())[name]
-    assert (weight - own).abs().max() <= 0.5001 * tensors[name + "_scale"].max()
+    original = dict(tiny_model.named_parameters())[name]
+    assert (weight - original).abs().max() <= 0.5001 * tensors[name + "_scale"].max()
     ids = torch.arange(20, 40)[None]
     for dtype in ("float32", "bfloat16"):
         assert load_model(quantized, dtype=dtype)(ids).isfinite().all()
@@ -110,6 +113,13 @@ def test_a_scale_that_does_not_fit_is_named(quantized: Path) -> None:
     (quantized / "SHA256SUMS").unlink()
     with pytest.raises(CodaError, match=r"up_proj\.weight_scale does not hold one scale a row"):
         load_model(quantized)
+
+
+def test_transformers_is_told_that_it_can_not_read_them(quantized: Path) -> None:
+    from transformers import AutoModel
+
+    with pytest.raises(CodaError, match=r"use coda_model\.load_model"):
+        AutoModel.from_pretrained(quantized)
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from coda_model.errors import CodaError
 
 MODEL_TYPE = "CoDA"
 ARCHITECTURE = "CoDALanguageModel"
-# In `config.json` says `int8` where matrices are stored so: other readers of the format would take them for the weights.
+# In `config.json` says `int8` where matrices are stored so: another reader of the format would take them for weights.
 WEIGHTS_KEY = "coda_weights"
 _OPTIONAL_IDS = ("expand_token_id", "delete_token_id")
 # What the backbone does not vary: no biases, SiLU-gated feed-forward, full attention everywhere.

@@ -243,10 +243,10 @@ def harness(
 ) -> None:
     """The task as lm-evaluation-harness defines it, its prompts and filters included, on this engine; prints JSON.
 
-    What it executes runs in the sandbox. pip install lm-eval
+    What it executes runs in the sandbox. Needs the extra `harness`.
     """
     if find_spec("lm_eval") is None:
-        raise CodaError("This needs lm-evaluation-harness: pip install lm-eval.")
+        raise CodaError("This needs lm-evaluation-harness: pip install 'coda-lsp[harness]'.")
     for name in ("HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
         os.environ.setdefault(name, "1")  # the rows are here; nothing else is to be fetched or told
     import torch

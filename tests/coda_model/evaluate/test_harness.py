@@ -5,26 +5,19 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from lm_eval.api.instance import Instance
 from typer.testing import CliRunner
 
 from coda_model import Infiller
 from coda_model.cli import app
+from coda_model.evaluate.harness import CodaLM, run_harness
 from coda_model.evaluate.sandbox.run import Sandbox
 from tests.coda_model.evaluate.samples import ROWS
-
-pytest.importorskip(
-    "lm_eval", reason="lm-evaluation-harness is no wheel on PyPI and so in no extra: pip install lm-eval"
-)
 
 
 def test_its_task_runs_offline_and_in_the_sandbox(
     write_rows: Callable[..., Path], tiny_checkpoint: Path, sandbox: Sandbox
 ) -> None:
-    from lm_eval.api.instance import Instance
-
-    from coda_model.evaluate.harness import CodaLM, run_harness
-
     class Reference(CodaLM):
         def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
             return [request.doc["canonical_solution"] for request in requests]

@@ -6,7 +6,7 @@
 #   recipes/bundled/make.sh build/model small-cpu 150                        # two CPU cores, 5 million
 #
 # Needs the environment that `make test` makes (.venv); on a GPU also `pip install 'jax[cuda13]'`. Every step that is
-# finished is skipped, and a stage that was stopped goes on, so run it again after whatever went wrong.
+# finished is skipped, and a stage that was stopped (Ctrl-C) goes on, so run it again after whatever went wrong.
 set -euo pipefail
 recipe=$(cd "$(dirname "$0")" && pwd)
 work=$(mkdir -p "${1:?the working folder is missing: see the head of this file}" && cd "$1" && pwd)

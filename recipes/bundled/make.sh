@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The model that ships, from nothing: sources, corpus, tokenizer, the four stages, export, card.
+# The model that ships, from nothing: sources, corpus, tokenizer, the four stages, export.
 #
 #   recipes/bundled/make.sh WORK [GPU-or-CPU preset] [minutes] [benchmark files to decontaminate against ...]
 #   recipes/bundled/make.sh build/model small 20 benchmarks/*.jsonl.gz       # a CUDA GPU, 50 million parameters
-#   recipes/bundled/make.sh build/model small-cpu 150                        # two CPU cores, 5 million
+#   recipes/bundled/make.sh build/model small-cpu 150                        # two CPU cores, 7 million
 #
 # Needs the environment that `make test` makes (.venv); on a GPU also `pip install 'jax[cuda13]'`. Every step that is
 # finished is skipped, and a stage that was stopped (Ctrl-C) goes on, so run it again after whatever went wrong.

@@ -20,7 +20,7 @@ from coda_train.errors import CheckpointError
 
 @contextmanager
 def small_files():
-    """No file may grow over 20 kB, as on a disk that is full. It ends inside the test: pytest's own log is a file too."""
+    """No file may grow over 20 kB, as on a disk that is full. Ends inside the test: pytest's own log is a file too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:

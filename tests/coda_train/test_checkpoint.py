@@ -17,6 +17,8 @@ from coda_train.checkpoint import Checkpoints, read_arrays, read_meta, run_folde
 from coda_train.cli import app
 from coda_train.errors import CheckpointError
 
+pytestmark = pytest.mark.usefixtures("collected")
+
 
 @contextmanager
 def small_files():

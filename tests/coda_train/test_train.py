@@ -19,6 +19,7 @@ from coda_train.interrupts import Stop
 from coda_train.sharding import make_layout
 from coda_train.train import train
 
+pytestmark = pytest.mark.usefixtures("collected")
 SMALL = [
     "model.num_layers=2", "model.hidden_size=32", "stage.length=32", "stage.batch_size=4", "stage.steps=10",
     "stage.eval_every=5", "stage.eval_batches=1", "stage.checkpoint_every=4", "stage.log_every=2", "stage.ema=0.9",

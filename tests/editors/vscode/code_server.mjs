@@ -18,7 +18,8 @@ export async function startCodeServer({ tools, vsix, root, userSettings, machine
   const port = await freePort();
   // Every process that comes of this server inherits the mark: by it we know what is left of it.
   const mark = `CODA_EDITOR_TEST=${root}`;
-  const env = { ...process.env, EXTENSIONS_GALLERY: GALLERY, CODA_EDITOR_TEST: root };
+  // A PYTHONPATH would put the server into environments that are to lack it.
+  const env = { ...process.env, PYTHONPATH: "", EXTENSIONS_GALLERY: GALLERY, CODA_EDITOR_TEST: root };
   const settingsFile = await writeSettings(data, "User", userSettings);
   await writeSettings(data, "Machine", machineSettings); // for a page, the server is a remote machine
   await writeFile(config, `bind-addr: 127.0.0.1:${port}\nauth: none\ncert: false\n`);

@@ -181,12 +181,6 @@ def encode_texts(tokenizer: "Tokenizer", texts: list[str]) -> list[list[int]]:
     return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
-def newline_token_ids(tokenizer: "Tokenizer") -> frozenset[int]:
-    """Ids of the tokens that hold a line feed; apart from it they hold white space alone."""
-    line_feed = "\u010a"  # how the byte-level alphabet writes byte 10
-    return frozenset(index for token, index in tokenizer.get_vocab().items() if line_feed in token)
-
-
 def _sample(corpus: Path, progress: Callable[[str, int, int], None] | None) -> Iterator[str]:
     """Documents of the training split in random order, at most SAMPLE_BYTES, no package above its share."""
     table = read_split(corpus, "train", ["text", "package"])

@@ -51,22 +51,33 @@ def _check_call(row: Row, reference: str) -> CallTests:
     return CallTests((name,), reference, {"tests": {"code": code}}, name)
 
 
+def _plus_call(row: Row) -> CallTests:
+    """EvalPlus' inputs, whose outputs are compared with the reference's."""
+    return CallTests((row["entry_point"],), row["prompt"] + row["canonical_solution"], _inputs(row), row["entry_point"])
+
+
+def _function(row: Row, prompts: Prompts, tests: CallTests) -> Problem:
+    """The body of HumanEval's function, whose signature and docstring stand before it."""
+    return Problem(
+        id=row["task_id"],
+        cluster=row["task_id"],
+        prefix=prompts.continue_code(row["prompt"]),
+        suffix="",
+        reference=row["canonical_solution"],
+        head=row["prompt"],
+        tail="",
+        prompting="generate",
+        tests=tests,
+        ends=prompts.ends_of_function,
+    )
+
+
 def _humaneval(rows: list[Row], prompts: Prompts) -> list[Problem]:
-    return [
-        Problem(
-            id=row["task_id"],
-            cluster=row["task_id"],
-            prefix=prompts.continue_code(row["prompt"]),
-            suffix="",
-            reference=row["canonical_solution"],
-            head=row["prompt"],
-            tail="",
-            prompting="generate",
-            tests=_check_call(row, row["prompt"] + row["canonical_solution"]),
-            ends=prompts.ends_of_function,
-        )
-        for row in rows
-    ]
+    return [_function(row, prompts, _check_call(row, row["prompt"] + row["canonical_solution"])) for row in rows]
+
+
+def _humaneval_plus(rows: list[Row], prompts: Prompts) -> list[Problem]:
+    return [_function(row, prompts, _plus_call(row)) for row in rows]
 
 
 def _inputs(row: Row) -> dict[str, dict[str, Any]]:
@@ -83,26 +94,6 @@ def _inputs(row: Row) -> dict[str, dict[str, Any]]:
 
 def _no_object(value: Any) -> int:
     raise CodaError(f"An input of the benchmark is a {type(value).__name__}, which is no plain value.")
-
-
-def _humaneval_plus(rows: list[Row], prompts: Prompts) -> list[Problem]:
-    return [
-        Problem(
-            id=row["task_id"],
-            cluster=row["task_id"],
-            prefix=prompts.continue_code(row["prompt"]),
-            suffix="",
-            reference=row["canonical_solution"],
-            head=row["prompt"],
-            tail="",
-            prompting="generate",
-            tests=CallTests(
-                (row["entry_point"],), row["prompt"] + row["canonical_solution"], _inputs(row), row["entry_point"]
-            ),
-            ends=prompts.ends_of_function,
-        )
-        for row in rows
-    ]
 
 
 def _mbpp(rows: list[Row], prompts: Prompts) -> list[Problem]:
@@ -153,9 +144,7 @@ def _mbpp_plus(rows: list[Row], prompts: Prompts) -> list[Problem]:
             head="",
             tail="",
             prompting="generate",
-            tests=CallTests(
-                (row["entry_point"],), row["prompt"] + row["canonical_solution"], _inputs(row), row["entry_point"]
-            ),
+            tests=_plus_call(row),
             ends=prompts.ends_of_answer,
         )
         for row in rows

@@ -16,7 +16,6 @@ from coda_train.tokenizer import (
     encode_text,
     encode_texts,
     load_tokenizer,
-    newline_token_ids,
     train_tokenizer,
 )
 
@@ -26,6 +25,12 @@ TEXT = st.text(
 LINES = st.lists(
     st.sampled_from(["return x", "    ", "\n", "\r\n", "\t", "if a:", " ", "\n\n", "foo.bar(1)"]), max_size=12
 )
+
+
+def newline_token_ids(tokenizer: Tokenizer) -> frozenset[int]:
+    """Ids of the tokens that hold a line feed; apart from it they hold white space alone."""
+    line_feed = "\u010a"  # how the byte-level alphabet writes byte 10
+    return frozenset(index for token, index in tokenizer.get_vocab().items() if line_feed in token)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from coda_train.commands.convert import export
 from coda_train.commands.measure import bench, plan
 from coda_train.commands.prepare import data, tokenizer
 from coda_train.commands.stages import stage_command
+from coda_train.huge_pages import use_huge_pages
 
 app = typer.Typer(
     help="Train a CoDA code model: corpus, tokenizer, base (a causal model to adapt), pretrain, midtrain, sft, export.",
@@ -45,4 +46,5 @@ app.command()(bench)
 
 def main() -> None:
     """Run the command line."""
+    use_huge_pages()
     app(prog_name="coda-train")

@@ -8,6 +8,7 @@ import numpy as np
 SHINGLE_TOKENS = 5
 BANDS, ROWS = 32, 4
 PERMUTATIONS = BANDS * ROWS
+_AT_ONCE = 1_024  # shingles: their product with all permutations stays in the cache
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _RANDOM = np.random.default_rng(0x5EED)
@@ -26,6 +27,8 @@ class Signer:
 
     def __init__(self) -> None:
         self._hashes: dict[str, int] = {}
+        # Kept, for new memory each time costs as much as the sums.
+        self._product_PxS = np.empty((PERMUTATIONS, _AT_ONCE), np.uint32)
 
     def signature(self, text: str) -> np.ndarray:
         """MinHash of the text's set of 5-token shingles: [128] uint32; equal entries estimate the Jaccard similarity
@@ -39,8 +42,10 @@ class Signer:
             shingles += hashes_T[position : position + count] * multiplier
         mixed_S = (shingles >> np.uint64(32)).astype(np.uint32)
         minima_P = np.full(PERMUTATIONS, np.iinfo(np.uint32).max, np.uint32)
-        for start in range(0, count, 1_024):  # keeps the product in the cache
-            product_PxS = _MULTIPLIERS_P[:, None] * mixed_S[None, start : start + 1_024] + _OFFSETS_P[:, None]
+        for start in range(0, count, _AT_ONCE):
+            part_S = mixed_S[start : start + _AT_ONCE]
+            product_PxS = np.multiply(_MULTIPLIERS_P[:, None], part_S, out=self._product_PxS[:, : len(part_S)])
+            product_PxS += _OFFSETS_P[:, None]
             np.minimum(minima_P, product_PxS.min(axis=1), out=minima_P)
         return minima_P
 

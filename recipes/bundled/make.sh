@@ -19,15 +19,22 @@ train=$PWD/.venv/bin/coda-train
 part() { "$python" -c "print($minutes * $1)"; }
 
 if [ ! -e "$work/packages.done" ]; then
-  grep -v '^#' "$recipe/packages.txt" | while read -r package; do
-    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: \
-      --target "$work/packages" "$package" || echo "left out: $package" >&2
+  for list in packages plain-packages; do
+    grep -v '^#' "$recipe/$list.txt" | while read -r package; do
+      "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: \
+        --target "$work/$list" "$package" || echo "left out: $package" >&2
+    done
   done
-  if command -v npm >/dev/null; then
-    grep -v '^#' "$recipe/node-packages.txt" | xargs npm install --prefix "$work" --ignore-scripts --no-audit --no-fund \
-      --legacy-peer-deps --silent || echo "left out: some packages of npm" >&2
-  fi
   mkdir -p "$work/node_modules"
+  if command -v npm >/dev/null; then
+    # Each package alone: of what it depends on, some version is always missing somewhere.
+    grep -v '^#' "$recipe/node-packages.txt" | while read -r package; do
+      folder=$work/node_modules/${package%@*}
+      mkdir -p "$folder"
+      (cd "$folder" && npm pack --silent --ignore-scripts "$package" >/dev/null && tar xzf ./*.tgz && rm ./*.tgz) ||
+        echo "left out: $package" >&2
+    done
+  fi
   ln -sfn "$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" "$work/interpreter"
   touch "$work/packages.done"
 fi

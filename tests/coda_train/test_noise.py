@@ -63,7 +63,7 @@ def test_clipped_blocks_mask_every_position_at_the_rate_sigma(sigma, size):
     masked = MASK_BLOCKS(
         jax.random.key(1), jnp.full(ROWS, sigma), jnp.full(ROWS, size), LENGTH, largest=8, edges="clip"
     )
-    error = 3.5 * (sigma * (1 - sigma) / ROWS) ** 0.5
+    error = 3 * (sigma * (1 - sigma) / ROWS) ** 0.5
     np.testing.assert_allclose(np.mean(masked, axis=0), sigma, atol=error)
 
 
@@ -75,7 +75,7 @@ def test_windows_inside_the_row_mask_its_ends_less():
     start = 1 - (1 - sigma) ** (1 / size)
     covering = np.minimum(np.minimum(np.arange(LENGTH) + 1, LENGTH - np.arange(LENGTH)), size)
     expected = 1 - (1 - start) ** covering
-    np.testing.assert_allclose(masked.mean(axis=0), expected, atol=3.5 * 0.5 / ROWS**0.5)
+    np.testing.assert_allclose(masked.mean(axis=0), expected, atol=3 * 0.5 / ROWS**0.5)
     assert expected[0] == pytest.approx(0.083, abs=1e-3)  # the 8% of the description
 
 
@@ -140,7 +140,7 @@ def test_rows_are_chosen_with_the_given_probability(per):
     if per == "batch":
         assert (draws == draws[:, :1]).all()
     independent = 400 if per == "batch" else draws.size
-    assert draws.mean() == pytest.approx(0.3, abs=3.5 * (0.21 / independent) ** 0.5)
+    assert draws.mean() == pytest.approx(0.3, abs=3 * (0.21 / independent) ** 0.5)
 
 
 @settings(max_examples=20, deadline=None)

@@ -26,9 +26,9 @@ Assembled = tuple[list[int], list[Site]]
 class OpenHole:
     """The slots of one hole, with the log-probability of each committed token (0 for a mask).
 
-    A slot that is expanded becomes two, one that is deleted goes away. `expansions_left` bounds the growth, so that
-    denoising ends even where a model expands what it deleted. `opening` and `closing` are the ids that may stand in the
-    first and in the last slot, where not all may.
+    A slot that is expanded becomes two, one that is deleted goes away. `expansions_left` bounds the growth, and a hole
+    that grows into what it was before grows no more: else a model may expand and delete in turn. `opening` and
+    `closing` are the ids that may stand in the first and in the last slot, where not all may.
     """
 
     slots: list[int | None]
@@ -40,6 +40,7 @@ class OpenHole:
     closing: torch.Tensor | None = None
     log_probabilities: list[float] = field(init=False)
     delete_log_probabilities: list[float] = field(default_factory=list)
+    _grown: set[tuple[int | None, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.log_probabilities = [0.0] * len(self.slots)
@@ -72,6 +73,9 @@ class OpenHole:
             self.expansions_left -= 1
             self.slots.insert(slot, MASK)
             self.log_probabilities.insert(slot, 0.0)
+            if (grown := tuple(self.slots)) in self._grown:
+                self.expansions_left = 0
+            self._grown.add(grown)
 
     def delete(self, slot: int, log_probability: float) -> None:
         del self.slots[slot], self.log_probabilities[slot]

@@ -121,6 +121,20 @@ def test_a_model_that_only_edits_comes_to_an_end(tiny_config: ModelConfig, coder
     assert 0 < result.candidates[0].confidence <= 1
 
 
+def test_a_hole_that_grows_and_shrinks_in_turn_stops_growing(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
+    grow, shrink = tiny_config.expand_token_id, tiny_config.delete_token_id
+
+    def answer(ids: list[int]) -> list[int]:
+        slots = len(ids) - len(PREFIX) - len(SUFFIX)
+        return [*PREFIX, 50, 51, *([grow] if slots == 3 else [shrink, 59]), *SUFFIX]
+
+    oracle = Oracle(tiny_config, coder, answer)
+    result = oracle.fill(["P", Hole(hint="xxx", max_tokens=50), "S"], algorithm="entropy", refresh=1)
+    assert result.candidates[0].fills == (coder.decode([50, 51, 60]),)  # 60: the oracle's second choice
+    # Two tokens, growth and deletion twice, the token that growth would else have been.
+    assert result.steps == 7
+
+
 @pytest.mark.parametrize("steps", [1, 2, 5, 11, 12, 40])
 def test_steps_are_kept(tiny_config: ModelConfig, coder: CodeTokenizer, steps: int) -> None:
     middle = list(range(50, 62))

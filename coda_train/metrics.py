@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from coda_train.dashboards import Dashboard
+from coda_train.files import write_whole
 
 BUCKETS = 4
 """Noise levels are reported in this many equal ranges."""
@@ -94,9 +95,7 @@ def _forget_after(path: Path, step: int) -> None:
     """Drop the rows of steps that a resumed run will do again."""
     if path.is_file():
         rows = [line for line in path.read_text("utf-8").splitlines() if line and _step(line) <= step]
-        temporary = path.with_name(f".{path.name}.partial")
-        temporary.write_text("".join(f"{row}\n" for row in rows), "utf-8")
-        temporary.replace(path)
+        write_whole(path, "".join(f"{row}\n" for row in rows))
 
 
 def _step(line: str) -> float:

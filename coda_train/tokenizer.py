@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coda_train.data.split import read_split
+from coda_train.files import write_whole
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -99,7 +100,7 @@ def untrained() -> "Tokenizer":
 def save_tokenizer(tokenizer: "Tokenizer", out: Path) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json` into `out`, each whole or not at all."""
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "tokenizer.json", tokenizer.to_str(pretty=True))
+    write_whole(out / "tokenizer.json", tokenizer.to_str(pretty=True))
     _write_config(out)
 
 
@@ -115,11 +116,11 @@ def adopt_tokenizer(tokenizer: "Tokenizer", source: Path, out: Path) -> None:
     missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
     if missing:
         tokenizer.add_special_tokens(missing)
-        _write(out / "tokenizer.json", tokenizer.to_str(pretty=True))
+        write_whole(out / "tokenizer.json", tokenizer.to_str(pretty=True))
     else:
-        _write(out / "tokenizer.json", (source / "tokenizer.json").read_text("utf-8"))
+        write_whole(out / "tokenizer.json", (source / "tokenizer.json").read_text("utf-8"))
     if (source / "tokenizer_config.json").is_file():
-        _write(out / "tokenizer_config.json", (source / "tokenizer_config.json").read_text("utf-8"))
+        write_whole(out / "tokenizer_config.json", (source / "tokenizer_config.json").read_text("utf-8"))
     else:
         _write_config(out)
 
@@ -136,7 +137,7 @@ def _write_config(out: Path) -> None:
         "model_max_length": 1_000_000,
         "chat_template": CHAT_TEMPLATE,
     }
-    _write(out / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
+    write_whole(out / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
 
 
 def read_tokenizer(folder: Path) -> "Tokenizer":
@@ -200,9 +201,3 @@ def _sample(corpus: Path, progress: Callable[[str, int, int], None] | None) -> I
         yield text
         if done >= SAMPLE_BYTES:
             return
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from coda_train.files import write_whole
+
 _FILE = "mixture.json"
 
 
@@ -30,6 +32,4 @@ def members(folder: Path) -> dict[Path, float]:
 
 def write_weights(folder: Path, weights: dict[str, float]) -> None:
     """Write `mixture.json`, whole or not at all: the weights by the names of the members."""
-    temporary = folder / f".{_FILE}.partial"
-    temporary.write_text(json.dumps(weights, indent=1) + "\n", "utf-8")
-    temporary.replace(folder / _FILE)
+    write_whole(folder / _FILE, json.dumps(weights, indent=1) + "\n")

@@ -29,7 +29,7 @@ midtrain() { # NAME, masking
 }
 infill() { # NAME, the mid-training to go on from, settings of the infilling rows
   train sft --init "$out/$2/midtrain" --out "$out/$1/sft" "${fixed[@]}" stage.steps=$((steps / 2)) "${@:3}"
-  train export "$out/$1/sft" --out "$out/$1/model" --overwrite
+  "$python" -m coda_train export "$out/$1/sft" --out "$out/$1/model" --overwrite
 }
 
 (

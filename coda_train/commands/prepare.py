@@ -89,11 +89,11 @@ def data(
 def tokenizer(
     corpus: Annotated[Path, typer.Argument(help="Corpus folder, from `coda-train data`.")],
     out: Annotated[Path, typer.Option(help="The tokenizer folder to write.")],
-    vocab_size: Annotated[int, typer.Option(help="Tokens, special ones included.")] = 8192,
+    vocab_size: Annotated[int, typer.Option(help="Tokens, special ones included.")] = 16384,
 ) -> None:
     """Train a byte-level BPE tokenizer on a corpus.
 
-    Example: coda-train tokenizer corpus --out tokenizer --vocab-size 8192
+    Example: coda-train tokenizer corpus --out tokenizer --vocab-size 16384
     """
     with friendly():
         from coda_train.tokenizer import train_tokenizer

@@ -3,7 +3,7 @@
 #
 #   recipes/bundled/make.sh WORK [GPU-or-CPU preset] [minutes] [benchmark files to decontaminate against ...]
 #   recipes/bundled/make.sh build/model small 20 benchmarks/*.jsonl.gz       # a CUDA GPU, 50 million parameters
-#   recipes/bundled/make.sh build/model small-cpu 150                        # two CPU cores, 7 million
+#   recipes/bundled/make.sh build/model small-cpu 95                         # two CPU cores, 9 million
 #
 # Needs the environment that `make test` makes (.venv); on a GPU also `pip install 'jax[cuda13]'`. Every step that is
 # finished is skipped, and a stage that was stopped (Ctrl-C) goes on, so run it again after whatever went wrong.
@@ -51,9 +51,9 @@ fi
 
 common=(--preset "$preset" --data "$work/corpus" --tokenizer "$work/tokenizer")
 runs=$work/runs-$preset
-"$train" base "${common[@]}" --out "$runs/base" --max-minutes "$(part .35)"
-"$train" pretrain "${common[@]}" --init "$runs/base" --out "$runs/pretrain" --max-minutes "$(part .15)"
-"$train" midtrain "${common[@]}" --init "$runs/pretrain" --out "$runs/midtrain" --max-minutes "$(part .10)"
+"$train" base "${common[@]}" --out "$runs/base" --max-minutes "$(part .50)"
+"$train" pretrain "${common[@]}" --init "$runs/base" --out "$runs/pretrain" --max-minutes "$(part .06)"
+"$train" midtrain "${common[@]}" --init "$runs/pretrain" --out "$runs/midtrain" --max-minutes "$(part .04)"
 "$train" sft "${common[@]}" --init "$runs/midtrain" --out "$runs/sft" --max-minutes "$(part .40)" --workers "${CODA_WORKERS:-1}"
 "$train" export "$runs/sft" --out "$work/model" --dtype float32 --overwrite
 echo "$work/model: try it with  coda-lsp doctor --model $work/model"

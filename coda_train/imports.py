@@ -22,6 +22,8 @@ from coda_train.model import init_params
 
 BUNDLED, HUB = "bundled", "hub:"
 _HEAD = TOP_NAMES["head"]
+_SCALE = "_scale"
+"""Behind the name of an int8 matrix: its rows' scales, as `coda-model quantize` writes them."""
 _KEYS = {
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
@@ -141,11 +143,19 @@ class Tensors:
         return jax.make_array_from_callback(struct.shape, struct.sharding, read)
 
     def part(self, name: str, shape: tuple[int, ...], index: tuple[slice, ...]) -> np.ndarray:
-        """What `index` selects of the parameter `name` of `shape`, in the type of the file; nothing else is read."""
+        """What `index` selects of the parameter `name` of `shape`; nothing else is read.
+
+        In the type of the file, or in float32 where that is int8 with a scale for each row.
+        """
         if not name.startswith(STACK):
-            return self._slice(TOP_NAMES[name])[index]
-        layers = [self._slice(theirs) for theirs in tensor_names(name, shape[0])[index[0]]]
-        return np.stack([layer[index[:0:-1]].T for layer in layers])
+            return self._read(TOP_NAMES[name], index)
+        return np.stack([self._read(theirs, index[:0:-1]).T for theirs in tensor_names(name, shape[0])[index[0]]])
+
+    def _read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+        values = self._slice(name)[index]
+        if name + _SCALE not in self:
+            return values
+        return values.astype(np.float32) * self._slice(name + _SCALE)[index[:1]][:, None]
 
     def _check(self, name: str, shape: tuple[int, ...]) -> None:
         wanted = shape[:0:-1] if name.startswith(STACK) else shape

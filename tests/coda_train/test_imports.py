@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from coda_model.checkpoint import load_model, quantize_checkpoint
 from coda_train.checkpoint import Checkpoints
 from coda_train.config import ModelConfig
 from coda_train.errors import CheckpointError, ConfigError
@@ -19,6 +20,7 @@ from coda_train.imports import Tensors, find_initial, load_initial, shape_of
 from coda_train.model import graph_of, init_params
 from coda_train.tokenizer import adopt_tokenizer, read_tokenizer
 
+ONE_PART = (slice(1, 2), slice(4, 20), slice(8, 12))
 SHAPE = {
     "vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
     "head_dim": 8, "intermediate_size": 48, "max_position_embeddings": 64, "rope_theta": 5e4,
@@ -47,6 +49,7 @@ def coda(qwen):
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].flip(0).contiguous()
     save_file({name: tensor.bfloat16() for name, tensor in tensors.items()}, folder / "model.safetensors")
     more = {"model_type": "CoDA", "architectures": ["CoDALanguageModel"], "mask_token_id": 90}
+    more |= {"bos_token_id": 91, "eos_token_id": 92, "pad_token_id": 93}
     (folder / "config.json").write_text(json.dumps(SHAPE | more | {"tie_word_embeddings": True, "rms_norm_eps": 1e-6}))
     return folder
 
@@ -81,6 +84,21 @@ def test_torch_computes_the_same(request, name, causal):
     error, allowed = np.sqrt(np.mean((ours - exact) ** 2)), np.sqrt(np.mean((narrow - exact) ** 2))
     assert error < 1.5 * allowed
     assert allowed < 0.05 * exact.std(), "bfloat16 is close at all"
+
+
+def test_int8_weights_are_read_as_the_engine_reads_them(coda, tmp_path):
+    quantize_checkpoint(coda, tmp_path / "int8")
+    logits = []
+    for folder in (coda, tmp_path / "int8"):
+        ids = np.random.default_rng(1).integers(0, 96, (2, 20))
+        ours = jax_logits(folder, ids, "float32", False)
+        engine = load_model(folder)(torch.from_numpy(ids)).numpy()
+        np.testing.assert_allclose(ours, engine, atol=2e-4)
+        logits.append(ours)
+    assert 0 < np.abs(logits[0] - logits[1]).mean() < 0.05 * logits[0].std()
+    (row,) = np.asarray(Tensors(tmp_path / "int8").part("layers/attention/o_proj", (3, 32, 32), ONE_PART))
+    (whole,) = np.asarray(Tensors(coda).part("layers/attention/o_proj", (3, 32, 32), ONE_PART)).astype(np.float32)
+    np.testing.assert_allclose(row, whole, atol=0.01)
 
 
 def test_the_shape_is_read(qwen, coda):

@@ -1,6 +1,7 @@
 """A document on its way from masks to text: fixed tokens, and holes whose slots are committed, grown and removed."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -8,6 +9,8 @@ import torch
 
 MASK = None
 """A slot that holds no token yet."""
+
+_LONGEST_LOOP, _SHORTEST_LOOP = 8, 6
 
 
 class Site(NamedTuple):
@@ -26,9 +29,10 @@ Assembled = tuple[list[int], list[Site]]
 class OpenHole:
     """The slots of one hole, with the log-probability of each committed token (0 for a mask).
 
-    A slot that is expanded becomes two, one that is deleted goes away. `expansions_left` bounds the growth, and a hole
-    that grows into what it was before grows no more: else a model may expand and delete in turn. `opening` and
-    `closing` are the ids that may stand in the first and in the last slot, where not all may.
+    A slot that is expanded becomes two, one that is deleted goes away. `expansions_left` bounds the growth. A hole that
+    grows into what it was before grows no more, or a model may expand and delete in turn; nor does one whose tokens
+    have begun to repeat themselves, for each repetition makes the next surer. `opening` and `closing` are the ids that
+    may stand in the first and in the last slot, where not all may.
     """
 
     slots: list[int | None]
@@ -66,6 +70,8 @@ class OpenHole:
     def commit(self, slot: int, token: int, log_probability: float) -> None:
         self.slots[slot] = token
         self.log_probabilities[slot] = log_probability
+        if repeats_itself(self.slots, slot):
+            self.expansions_left = 0
 
     def expand(self, slot: int) -> None:
         """Two masks in place of one; nothing happens where the hole may not grow."""
@@ -85,6 +91,25 @@ class OpenHole:
     def tokens(self) -> list[int]:
         """The committed tokens."""
         return [token for token in self.slots if token is not MASK]
+
+
+def repeats_itself(slots: Sequence[int | None], slot: int) -> bool:
+    """Whether the committed tokens around `slot` are in a loop.
+
+    A loop is a group of one to eight tokens that stands three times in a row, and for six tokens at least.
+    """
+    start = end = slot
+    while start > 0 and slots[start - 1] is not MASK:
+        start -= 1
+    while end + 1 < len(slots) and slots[end + 1] is not MASK:
+        end += 1
+    for period in range(1, _LONGEST_LOOP + 1):
+        same = 0  # tokens in a row that equal the one a period before
+        for index in range(max(start + period, slot - 3 * period), min(end, slot + 3 * period) + 1):
+            same = same + 1 if slots[index] == slots[index - period] else 0
+            if same >= max(2 * period, _SHORTEST_LOOP - period):
+                return True
+    return False
 
 
 @dataclass

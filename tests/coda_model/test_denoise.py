@@ -15,7 +15,7 @@ from torch import Tensor
 
 from coda_model.config import ModelConfig
 from coda_model.denoise import Denoiser, trailing_deletes
-from coda_model.draft import MASK, Draft, OpenHole
+from coda_model.draft import MASK, Draft, OpenHole, repeats_itself
 from coda_model.forward import Rows, Work
 from coda_model.infill import Infiller
 from coda_model.request import Hole, InfillOptions, InfillResult, Segment
@@ -229,6 +229,37 @@ def test_an_expansion_that_no_longer_fits_stays_a_mask() -> None:
     spent = open_hole([MASK], expansions_left=0)
     spent.expand(0)
     assert spent.slots == [MASK]
+
+
+@pytest.mark.parametrize(
+    ("slots", "slot", "expected"),
+    [
+        ([7, 7, 7, 7, 7, 7], 3, True),
+        ([7, 7, 7, 7, 7], 4, False),
+        ([7, 8, 7, 8, 7, 8], 5, True),
+        ([1, 7, 8, 7, 8, 7, 8, 2], 1, True),
+        ([7, 8, 7, 8, 7, 9], 4, False),
+        ([7, 8, MASK, 8, 7, 8], 0, False),
+        ([7, 8, 9, 7, 8, 9, 7, 8, 9], 8, True),
+        ([7, 8, 9, 7, 8, 9], 5, False),
+        ([*range(8), *range(8), *range(8)], 23, True),
+        ([*range(9), *range(9), *range(9)], 26, False),
+        ([MASK, 7, MASK], 1, False),
+    ],
+)
+def test_loops_are_seen(slots: list[int | None], slot: int, expected: bool) -> None:
+    assert repeats_itself(slots, slot) is expected
+    assert repeats_itself(slots[::-1], len(slots) - 1 - slot) is expected
+
+
+def test_a_hole_in_a_loop_grows_no_more(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
+    def answer(ids: list[int]) -> list[int]:
+        slots = len(ids) - len(PREFIX) - len(SUFFIX)
+        return [*PREFIX, *([50, 51] * slots)[: slots - 1], tiny_config.expand_token_id or 0, *SUFFIX]
+
+    oracle = Oracle(tiny_config, coder, answer)
+    result = oracle.fill(["P", Hole(hint="xxx", max_tokens=50), "S"], algorithm="entropy", refresh=1)
+    assert result.candidates[0].fills == (coder.decode([50, 51, 50, 51, 50, 51, 60]),)
 
 
 def test_drafts_in_one_batch_do_not_touch_each_other(tiny_model: CodaTransformer, tiny_checkpoint: Path) -> None:

@@ -123,6 +123,8 @@ def test_a_model_that_only_edits_comes_to_an_end(tiny_config: ModelConfig, coder
 
 def test_a_hole_that_grows_and_shrinks_in_turn_stops_growing(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
     grow, shrink = tiny_config.expand_token_id, tiny_config.delete_token_id
+    assert grow is not None
+    assert shrink is not None
 
     def answer(ids: list[int]) -> list[int]:
         slots = len(ids) - len(PREFIX) - len(SUFFIX)

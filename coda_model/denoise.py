@@ -124,6 +124,8 @@ class Denoiser:
             if (ids := self._only(draft.holes[site.hole], site.slot)) is not None:
                 kept = row_V[ids]
                 row_V.fill_(-torch.inf)[ids] = kept
+        if (expand := self.model.config.expand_token_id) is not None:
+            forbid_unlikely_growth(logits_NxV, expand)
         return logits_NxV
 
     def _only(self, hole: OpenHole, slot: int) -> Tensor | None:
@@ -170,6 +172,18 @@ class Denoiser:
                 hole.delete(slot, log_probabilities[index])
             else:
                 hole.commit(slot, token, log_probabilities[index])
+
+
+def forbid_unlikely_growth(logits_NxV: Tensor, expand_id: int) -> None:
+    """Set the logit of expanding to -inf, in place, where it has no more than half of the probability.
+
+    Where a model does not know which token comes, each of them is unlikelier than an expansion that has a third of the
+    probability, and a hole would grow where it is likelier to be long enough. Deleting is left as likely as it is: a
+    slot too many does more harm than one that is missing (docs/log.md).
+    """
+    expand_N = logits_NxV[:, expand_id]
+    unlikely_N = logits_NxV.softmax(-1)[:, expand_id] <= 0.5
+    logits_NxV[:, expand_id] = expand_N.masked_fill(unlikely_N, -torch.inf)
 
 
 def trailing_deletes(draft: Draft, sites: Sequence[Site], ids: Sequence[int], delete_id: int | None) -> list[set[int]]:

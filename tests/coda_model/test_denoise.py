@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from coda_model.config import ModelConfig
-from coda_model.denoise import Denoiser, trailing_deletes
+from coda_model.denoise import Denoiser, forbid_unlikely_growth, trailing_deletes
 from coda_model.draft import MASK, Draft, OpenHole, repeats_itself
 from coda_model.forward import Rows, Work
 from coda_model.infill import Infiller
@@ -231,6 +231,19 @@ def test_an_expansion_that_no_longer_fits_stays_a_mask() -> None:
     spent = open_hole([MASK], expansions_left=0)
     spent.expand(0)
     assert spent.slots == [MASK]
+
+
+def test_a_hole_grows_only_where_that_is_likelier_than_not() -> None:
+    chances_NxV = torch.tensor(
+        [[0.2, 0.4, 0.2, 0.2], [0.1, 0.6, 0.2, 0.1], [0.0, 0.5, 0.5, 0.0], [0.3, 0.0, 0.3, 0.4], [0.0, 1.0, 0.0, 0.0]]
+    )
+    logits_NxV = chances_NxV.log()
+    forbid_unlikely_growth(logits_NxV, expand_id=1)
+    grows = [False, True, False, False, True]
+    assert (logits_NxV[:, 1] > -torch.inf).tolist() == grows
+    assert (logits_NxV.argmax(-1) == 1).tolist() == grows
+    others = [0, 2, 3]
+    torch.testing.assert_close(logits_NxV[:, others], chances_NxV.log()[:, others])
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,8 @@ async def test_counters(editor: Any) -> None:
     editor.open(uri, CODE)
     await editor.command("coda.stats", {"reset": True})
     several = await editor.complete(uri, 1, 11)
-    assert len(several) == 3, "the alternatives of a request that was asked for"
+    # Of the three alternatives that are asked for, filters may drop one of a model as random as this.
+    assert len({each.insert_text for each in several}) == len(several) in (2, 3)
     [first, *_] = several
     assert first.command.command == "coda.accepted"
     editor.type(uri, 2, 1, 11, first.insert_text[0])

@@ -83,20 +83,20 @@ def texts(items: list[tuple[str, types.Range]]) -> list[str]:
         ('x = "say ▮"\n', Settings(), False, True),
         ('x = "say ▮"\n', Settings(in_strings=True), True, True),
         ("wo▮rd = compute(1, 2)\n", Settings(), False, True),
-        ("x = ▮\n", Settings(minimum_confidence=0.51), False, True),
-        ("x = ▮\n", Settings(minimum_confidence=0.5), True, True),
+        ("x = ▮\n", Settings(minimum_confidence=0.81), False, True),
+        ("x = ▮\n", Settings(minimum_confidence=0.8), True, True),
     ],
 )
 async def test_when_something_is_shown(marked: str, settings: Settings, automatic: bool, invoked: bool) -> None:
     for kind, expected in ((AUTOMATIC, automatic), (INVOKED, invoked)):
-        inline = feature(ScriptedBackend(("value", 0.5)), settings)
+        inline = feature(ScriptedBackend(("value", 0.8)), settings)
         found = [text.rstrip('"') for text in texts(await complete(inline, marked, kind))]
         assert found == (["value"] if expected else [])
         assert inline.last_outcome.startswith("Shown") == expected, "and if not, it says why"
 
 
 async def test_the_request_follows_the_settings() -> None:
-    backend = ScriptedBackend(("value", 0.5))
+    backend = ScriptedBackend(("value", 0.8))
     settings = Settings(max_tokens=7, context_tokens=99, steps=3, algorithm="origin", deadline_ms=250, candidates=4)
     await complete(feature(backend, settings), "a = 1\nx = ▮)\nb = 2\n", INVOKED)
     await complete(feature(backend, settings), "a = 1\r\nx = ▮\r\nb = 2\r\n", AUTOMATIC)
@@ -116,7 +116,7 @@ async def test_the_request_follows_the_settings() -> None:
 
 
 async def test_only_an_invoked_request_waits_for_the_model() -> None:
-    backend = ScriptedBackend(("value", 0.5))
+    backend = ScriptedBackend(("value", 0.8))
     await complete(feature(backend), "x = ▮\n", AUTOMATIC)
     assert backend.waited == 0
     await complete(feature(backend), "x = ▮\n", INVOKED)
@@ -132,7 +132,7 @@ async def test_an_engine_that_fails_is_an_empty_list_with_a_reason() -> None:
 
 
 async def test_secrets_stay_here() -> None:
-    backend = ScriptedBackend(("value", 0.5))
+    backend = ScriptedBackend(("value", 0.8))
     remote = Settings(server_url="https://team.example")
     assert await complete(feature(backend, remote), "KEY=▮\n", INVOKED, uri="file:///p/.env") == []
     assert backend.requests == []
@@ -141,7 +141,7 @@ async def test_secrets_stay_here() -> None:
 
 
 async def test_line_ends_become_the_documents_own() -> None:
-    backend = ScriptedBackend(("a = 1\n    b = 2", 0.5))
+    backend = ScriptedBackend(("a = 1\n    b = 2", 0.8))
     assert texts(await complete(feature(backend), "def f():\r\n    ▮\r\n")) == ["a = 1\r\n    b = 2"]
 
 
@@ -178,7 +178,7 @@ async def test_closers_behind_the_cursor_are_replaced(marked: str, fill: str, af
 
 
 async def test_a_long_document_is_not_sent_as_a_whole() -> None:
-    backend = ScriptedBackend(("value", 0.5))
+    backend = ScriptedBackend(("value", 0.8))
     lines = "line = 1\n" * 100_000
     await complete(feature(backend), lines + "x = ▮\n" + lines)
     [request] = backend.requests
@@ -191,7 +191,7 @@ async def test_a_long_document_is_not_sent_as_a_whole() -> None:
 
 
 async def test_a_popup_entry_that_is_chosen_counts_as_accepted() -> None:
-    backend = ScriptedBackend((".join(a)", 0.5))
+    backend = ScriptedBackend((".join(a)", 0.8))
     chosen = types.SelectedCompletionInfo(types.Range(types.Position(0, 3), types.Position(0, 5)), "path")
     [(text, span)] = await complete(feature(backend), "os.pa▮\n", AUTOMATIC, chosen)
     assert backend.requests[0].segments[0] == "os.path"
@@ -208,7 +208,7 @@ async def test_what_still_fits_is_tried_again_when_another_key_is_typed() -> Non
 
 
 async def test_a_newer_request_cancels_the_older_of_the_same_document() -> None:
-    backend = ScriptedBackend(("value", 0.5))
+    backend = ScriptedBackend(("value", 0.8))
     backend.gate.clear()
     inline = feature(backend)
     older = asyncio.ensure_future(complete(inline, "x = ▮\n"))
@@ -224,7 +224,7 @@ async def test_a_newer_request_cancels_the_older_of_the_same_document() -> None:
 
 
 async def test_closing_a_document_cancels_and_forgets() -> None:
-    backend = ScriptedBackend(("value", 0.5))
+    backend = ScriptedBackend(("value", 0.8))
     inline = feature(backend)
     await complete(inline, "x = ▮\n")
     backend.gate.clear()

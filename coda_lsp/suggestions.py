@@ -62,6 +62,9 @@ class Answered:
         if closed is None or (closed and untouched):
             return None
         end = cursor + closed + self.end - self.cursor
+        if not any(each.text.startswith(typed) for each in self.suggestions) and self._begins_a_line(text):
+            # Over more indentation editors go on showing what they had, and it may be taken there line by line.
+            typed = typed.lstrip(" \t") or typed
         along = tuple(
             replace(each, text=each.text[len(typed) :])
             for each in self.suggestions
@@ -72,6 +75,9 @@ class Answered:
         if along:
             return Shown(cursor, end, along)
         return Shown(self.start, end, self.suggestions) if untouched else None
+
+    def _begins_a_line(self, text: str) -> bool:
+        return not text[text.rfind("\n", 0, self.start) + 1 : self.start].strip(" \t")
 
     def remainder(self, text: str, cursor: int) -> str | None:
         """What may still fit of the best suggestion where the user has typed something else than it says.

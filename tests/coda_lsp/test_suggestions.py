@@ -51,6 +51,9 @@ def answered(marked: str, *fills: str, candidates: int = 1) -> Answered:
         ("f(⟦▮  ⟧\n", ["a)"], "f(a▮  \n", "f(a⟦)⟧\n"),  # white space behind the cursor belongs to the hole
         ("  ⟦  ▮⟧\n", ["pass"], "    ▮\n", "  ⟦pass⟧\n"),  # the hole begins before the cursor
         ("  ⟦  ▮⟧\n", ["  pass"], "    ▮\n", "    ⟦pass⟧\n"),
+        ("a\n  ▮\n", ["b = 1\n  c"], "a\n    b = 1▮\n", "a\n    b = 1⟦\n  c⟧\n"),  # taken in part at a deeper place
+        ("a\n  ▮\n", ["b = 1"], "a\n    ▮\n", None),  # nothing of it is taken there: another may suit better
+        ("x =▮\n", ["a + b"], "x = a▮\n", None),
     ],
 )
 def test_what_an_answer_says_later(asked: str, fills: list[str], now: str, expected: str | None) -> None:

@@ -12,6 +12,9 @@ _BLUE, _GREY, _RED = "#2364aa", "#8a8f98", "#c8553d"
 _FRAME = {"axes.spines.top": False, "axes.spines.right": False}
 _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "coda", "font.size": 9, **_FRAME}
 
+_WIDE = 10.0
+"""A range of so many times is drawn logarithmically; in a narrower one the labels of such an axis overlap."""
+
 
 def _svg(draw: Callable[[Sequence[Axes]], None], panels: int = 1, width: float = 4.2, height: float = 3.2) -> str:
     with matplotlib.rc_context(_STYLE):
@@ -85,7 +88,10 @@ def trade(points: Sequence[tuple[str, float, dict[str, float]]], quality: str) -
         axes.errorbar(latencies, values, yerr=errors, color=_BLUE, marker="o", lw=1, elinewidth=0.8)
         for label, latency, figure in points:
             axes.annotate(label, (latency, 100 * figure["value"]), xytext=(4, 4), textcoords="offset points")
-        axes.set(xlabel="latency p50, ms", ylabel=f"{quality}, %", xscale="log")
+        axes.set(xlabel="latency p50, ms", ylabel=f"{quality}, %")
+        latencies = [latency for _, latency, _ in points]
+        if max(latencies) > _WIDE * min(latencies):
+            axes.set_xscale("log")
 
     return _svg(draw, width=5.5)
 

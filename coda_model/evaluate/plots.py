@@ -89,7 +89,6 @@ def trade(points: Sequence[tuple[str, float, dict[str, float]]], quality: str) -
         for label, latency, figure in points:
             axes.annotate(label, (latency, 100 * figure["value"]), xytext=(4, 4), textcoords="offset points")
         axes.set(xlabel="latency p50, ms", ylabel=f"{quality}, %")
-        latencies = [latency for _, latency, _ in points]
         if max(latencies) > _WIDE * min(latencies):
             axes.set_xscale("log")
 

@@ -12,7 +12,7 @@ from coda_model.forward import Steps
 from coda_model.request import InfillOptions
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
-from coda_model.unmask import Samples, adaptive_commits, choose_positions, even_commits, sample_tokens
+from coda_model.unmask import Samples, adaptive_commits, choose_positions, even_commits, sample_tokens, with_distant
 
 # Rows whose logits are held at one time: 256 rows of a vocabulary of 151,936 are 156 MB in fp32.
 _LOGIT_ROWS = 256
@@ -91,6 +91,8 @@ class Denoiser:
             sure = adaptive_commits(samples.confidence, self.options.algorithm, self.options.bound)
             count = max(sure, even_commits(len(sites), steps_left))
             chosen = choose_positions(samples.confidence, count, self.options.alg_temp, draft.generator).tolist()
+            if sure and self.options.apart:
+                chosen = with_distant(chosen, samples.confidence, [site.row for site in sites], self.options.apart)
             self._commit(draft, sites, samples, chosen)
 
     def _sample(self, draft: Draft, sites: list[Site], hidden_NxD: Tensor, may_expand: bool) -> Samples:

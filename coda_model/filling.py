@@ -13,21 +13,24 @@ from coda_model.denoise import Denoiser
 from coda_model.draft import MASK, Draft, OpenHole
 from coda_model.forward import Steps, Work
 from coda_model.heal import Edges, open_edges
-from coda_model.length import Baselines, best_lengths, first_guess, length_grid
-from coda_model.ranking import added_errors, agreements, score
+from coda_model.length import Baselines, best_lengths, first_guesses, length_grid
+from coda_model.ranking import agreements, score
 from coda_model.redraft import ROUNDS, drafted_tokens, keep_likely
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Timings
 from coda_model.reuse import DocumentStore
+from coda_model.shorten import shortened
 from coda_model.snippets import encode_snippets
+from coda_model.syntax import DocumentSyntax
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
 from coda_model.windowed import WindowedForward
 
-# Candidates after the first are drawn at this temperature at least, or they would all be the first one.
+# Alternatives beyond those that start apart are drawn at this temperature at least, or they would all be the first one.
 _ALTERNATIVE_TEMPERATURE = 0.7
 # Characters of a hint that are tokenised, for each token its hole may hold.
 _HINT_CHARACTERS = 16
-# Bytes of keys and values that drafts computed in one forward may take; a grid of more lengths is scored in parts.
+# Bytes of keys and values that drafts computed in one forward may take: a grid of more lengths is scored in parts, of
+# more drafts only the first are denoised.
 _MOST_MEMORY = 2**29
 
 Plan = Generator[Work | Progress | InfillResult, Any, None]
@@ -74,21 +77,24 @@ class Filling:
         denoiser = Denoiser(self._model, tokenizer, options, returns, windowed)
         policy = self._length_policy(holes)
         drafted = [drafted_tokens(hole, edge, tokenizer) for hole, edge in zip(holes, edges, strict=True)]
-        if any(drafted):
-            triples = zip(drafted, edges, map(first_guess, holes, hints), strict=True)
-            lengths = [[max(len(tokens) - edge.tokens, 1) if tokens else guess] for tokens, edge, guess in triples]
-        elif policy == "grid":
+        if policy == "grid" and not any(drafted):
             grids = [length_grid(hole, hint) for hole, hint in zip(holes, hints, strict=True)]
             lengths = yield from self._score_grids(denoiser, windowed, holes, edges, grids)
         else:
-            lengths = [[first_guess(hole, hint)] for hole, hint in zip(holes, hints, strict=True)]
-        drafts = self._start(holes, edges, lengths, max(options.candidates, *map(len, lengths)))
+            lengths = [self._guesses(*of_hole) for of_hole in zip(holes, hints, drafted, edges, strict=True)]
+        drafts = self._parts(self._start(holes, edges, lengths, max(map(len, lengths)) + options.candidates - 1))[0]
         rounds = ROUNDS if any(drafted) else 0
         while rounds and drafts[0].masked:
             kept = yield from self._timed(keep_likely(denoiser, drafts[0], drafted), drafts)
             rounds = rounds - 1 if kept else 0
+        if any(drafted) and not drafts[0].masked:
+            drafts = drafts[: options.candidates]  # what was there before fits as well as ever: nothing is to be found
+        if len(drafts) > 1 and options.steps is None and options.refresh != 1 and not windowed.knows_context:
+            # The forward that reads the context is of one draft; its step there comes for nothing.
+            yield from self._timed(denoiser.step(drafts[:1], None), drafts)
         yield from self._denoise(denoiser, drafts)
-        candidates = yield from self._rank(denoiser, windowed, drafts, edges)
+        syntax = DocumentSyntax(texts, options.language)
+        candidates = yield from self._rank(denoiser, windowed, drafts, edges, syntax, policy != "fixed")
         timings = Timings(
             tokenize_ms=(tokenized - self._started) * 1e3,
             model_ms=self._model_s * 1e3,
@@ -100,6 +106,13 @@ class Filling:
         if all(hole.length is not None for hole in holes):
             return "fixed"
         return "expand-delete" if self._model.config.finds_length else "grid"
+
+    def _guesses(self, hole: Hole, hint_tokens: int, drafted: list[int], edge: Edges) -> list[int]:
+        """Lengths to start from: that of an earlier answer, and for a model that grows and shrinks holes other ones."""
+        of_draft = [max(len(drafted) - edge.tokens, 1)] if drafted else []
+        if self._model.config.finds_length or not drafted:
+            return of_draft + first_guesses(hole, hint_tokens, self._options.starts)
+        return of_draft
 
     def _hint_tokens(self, hole: Hole) -> int:
         return len(self._tokenizer.encode((hole.hint or "")[: hole.max_tokens * _HINT_CHARACTERS]))
@@ -213,6 +226,7 @@ class Filling:
             if self._is_late(2):
                 steps_left = 1  # there is no time for a step after this one
             yield from self._timed(denoiser.step(drafts, steps_left), drafts)
+            drafts[:] = _distinct(drafts)
             if options.remask and steps_left != 1:
                 for draft in drafts:
                     if not draft.masked and id(draft) not in final:
@@ -226,10 +240,15 @@ class Filling:
         return self._options.deadline_ms is not None and spent_s * 1e3 >= self._options.deadline_ms
 
     def _rank(
-        self, denoiser: Denoiser, windowed: WindowedForward, drafts: list[Draft], edges: list[Edges]
+        self,
+        denoiser: Denoiser,
+        windowed: WindowedForward,
+        drafts: list[Draft],
+        edges: list[Edges],
+        syntax: DocumentSyntax,
+        may_shorten: bool,
     ) -> Generator[Work | Progress, Any, tuple[Candidate, ...]]:
-        """Different fills, best first."""
-        texts = [self._tokenizer.decode(ids) for ids in self._context]
+        """Different fills, best first; before them the start of one, if that `may_shorten` an error away."""
         different: dict[tuple[str, ...], Draft] = {}
         for draft in drafts:
             fills = tuple(self._tokenizer.decode(hole.tokens) for hole in draft.holes)
@@ -239,19 +258,44 @@ class Filling:
         agreement = [0.0] * len(different)
         if len(different) > 1 and not self._is_late(1):
             agreement = yield from self._timed(agreements(denoiser, windowed, list(different.values())), drafts)
+        may_shorten = may_shorten and len(edges) == 1 and syntax.has_grammar
         ranked = []
-        before = _joined(texts, [edge.opening + edge.closing for edge in edges])
         for (fills, draft), agrees in zip(different.items(), agreement, strict=True):
-            errors = 0
-            if len(different) > 1:
-                errors = added_errors(before, _joined(texts, fills), self._options.language)
-            mean = draft.mean_log_probability()
             inner = tuple(edge.inner(fill) for edge, fill in zip(edges, fills, strict=True))
-            sure = tuple(tuple(math.exp(value) for value in hole.log_probabilities) for hole in draft.holes)
-            ranked.append((score(mean, agrees, errors), Candidate(inner, math.exp(mean), sure)))
-        ranked.sort(key=lambda pair: -pair[0])
-        return tuple(candidate for _, candidate in ranked)
+            errors = syntax.errors(inner) if len(different) > 1 or may_shorten else 0
+            tokens = sum(len(hole.slots) for hole in draft.holes)
+            ranked.append((score(draft.mean_log_probability(), agrees, errors, tokens), errors, inner, draft))
+        ranked.sort(key=lambda each: -each[0])
+        candidates = [self._candidate(inner, draft) for _, _, inner, draft in ranked]
+        if may_shorten:
+            texts = [fill for _, _, (fill,), _ in ranked]
+            shorter = shortened(texts, lambda fill: syntax.errors([fill]), least=min(each[1] for each in ranked))
+            if shorter is not None:
+                number, text = shorter
+                kept = self._tokens_of(edges[0].opening + text, ranked[number][3].holes[0])
+                candidates.insert(0, self._candidate((text,), ranked[number][3], kept))
+        return tuple(candidates)
+
+    def _candidate(self, fills: tuple[str, ...], draft: Draft, tokens: int | None = None) -> Candidate:
+        """A draft's fills as an answer; `tokens` of them where the fill of the only hole is the start of it."""
+        values = [hole.log_probabilities[:tokens] for hole in draft.holes]
+        mean = draft.mean_log_probability() if tokens is None else sum(values[0]) / len(values[0])
+        return Candidate(fills, math.exp(mean), tuple(tuple(map(math.exp, of_hole)) for of_hole in values))
+
+    def _tokens_of(self, text: str, hole: OpenHole) -> int:
+        """How many of a hole's tokens its first characters, `text`, take."""
+        counts = range(1, len(hole.tokens))
+        return next((n for n in counts if len(self._tokenizer.decode(hole.tokens[:n])) >= len(text)), len(hole.tokens))
 
 
-def _joined(texts: Sequence[str], fills: Sequence[str]) -> str:
-    return "".join(part for pair in zip(texts, (*fills, ""), strict=True) for part in pair)
+def _distinct(drafts: Sequence[Draft]) -> list[Draft]:
+    """The drafts without those that have come to where an earlier one is, and would go on as it does."""
+    seen: set[tuple] = set()
+    kept = []
+    for draft in drafts:
+        state = tuple((hole.may_expand, *hole.slots) for hole in draft.holes)
+        if draft.temperature > 0 or state not in seen:
+            kept.append(draft)
+        if draft.temperature == 0:
+            seen.add(state)
+    return kept

@@ -5,20 +5,27 @@ from collections.abc import Sequence
 
 from coda_model.request import Hole
 
-# Tokens a hole starts with when the model itself grows and shrinks it.
-SINGLE_LINE_GUESS, BLOCK_GUESS = 12, 32
+# Tokens a hole starts with when the model itself grows and shrinks it, the best guess first: what it grows into depends
+# on where it starts, so several drafts start apart and the best is taken (docs/log.md).
+SINGLE_LINE_STARTS, BLOCK_STARTS = (12, 1, 4, 24, 2, 8, 3, 16, 6), (32, 4, 16, 48, 8)
+# The same as parts of a hint's length.
+_HINT_SHARES = (1, 0.25, 0.5, 1.5)
 # Lengths tried when the model cannot: dense where most fills are.
 GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
 
 
-def first_guess(hole: Hole, hint_tokens: int) -> int:
-    """Masks to start with, from 1 to `hole.max_tokens`; `hint_tokens` is 0 without a hint."""
+def first_guesses(hole: Hole, hint_tokens: int, most: int) -> list[int]:
+    """Numbers of masks to start with, each from 1 to `hole.max_tokens`, at most `most` different ones, the best first.
+
+    `hint_tokens` is 0 without a hint.
+    """
     if hole.length is not None:
-        return hole.length
-    guess = hint_tokens or (SINGLE_LINE_GUESS if hole.single_line else BLOCK_GUESS)
-    return min(guess, hole.max_tokens)
+        return [hole.length]
+    starts = SINGLE_LINE_STARTS if hole.single_line else BLOCK_STARTS
+    guesses = [round(hint_tokens * share) for share in _HINT_SHARES] if hint_tokens else starts
+    return list(dict.fromkeys(min(max(guess, 1), hole.max_tokens) for guess in guesses))[:most]
 
 
 def length_grid(hole: Hole, hint_tokens: int) -> list[int]:

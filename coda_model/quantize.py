@@ -38,6 +38,7 @@ def quantize_rows(weight_OxI: Tensor) -> tuple[Tensor, Tensor]:
     """int8 [O, I] and the scales fp32 [O]; a row of zeros has the scale 1."""
     largest_O = weight_OxI.float().abs().amax(dim=1)
     scale_O = torch.where(largest_O > 0, largest_O / _LARGEST, torch.ones_like(largest_O))
+    scale_O = scale_O.clamp(min=torch.finfo(torch.float32).tiny)  # or numbers near the least there are would have none
     return (weight_OxI.float() / scale_O[:, None]).round().clamp(-_LARGEST, _LARGEST).to(torch.int8), scale_O
 
 

@@ -8,29 +8,25 @@ import torch
 from coda_model.denoise import Denoiser
 from coda_model.draft import MASK, Draft
 from coda_model.forward import Steps
-from coda_model.length import unbalanced_brackets
-from coda_model.syntax import count_errors
 from coda_model.windowed import WindowedForward
 
-# What an error in the syntax costs, in nats: more than the usual difference between two fills the model is sure of.
-ERROR_COST = 1.0
+# What an error in the syntax costs, in nats: more than the usual difference between any two fills.
+ERROR_COST = 5.0
+# The model's view of what follows a fill says less of it than that of the fill itself.
+AGREEMENT_WEIGHT = 0.5
+# A mean over few tokens is high more easily: what a token more is worth, up to so many, in nats.
+TOKEN_WORTH, MOST_TOKENS = 0.05, 12
 # Tokens behind each hole that are asked for.
 _FOLLOWING = 3
 
 
-def added_errors(before: str, after: str, language: str | None) -> int:
-    """How many errors more the document has with the fills than without: those of its grammar, where it is known, else
-    brackets without a partner."""
-    if language is not None:
-        errors = [count_errors(text, language) for text in (before, after)]
-        if errors[0] is not None and errors[1] is not None:
-            return max(errors[1] - errors[0], 0)
-    return max(unbalanced_brackets(after) - unbalanced_brackets(before), 0)
+def score(mean_log_probability: float, agreement: float, errors: int, tokens: int) -> float:
+    """A fill's rank among others, in nats a token; `agreement` is the mean log-probability of what follows it.
 
-
-def score(mean_log_probability: float, agreement: float, errors: int) -> float:
-    """A fill's rank among others, in nats a token; `agreement` is the mean log-probability of what follows it."""
-    return mean_log_probability + agreement - ERROR_COST * errors
+    The weights are those that did best on 250 holes of the bundled model's held-out packages (docs/log.md).
+    """
+    sure = mean_log_probability + AGREEMENT_WEIGHT * agreement
+    return sure - ERROR_COST * errors + TOKEN_WORTH * min(tokens, MOST_TOKENS)
 
 
 def agreements(denoiser: Denoiser, windowed: WindowedForward, drafts: Sequence[Draft]) -> Steps[list[float]]:

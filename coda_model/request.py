@@ -13,6 +13,8 @@ Priority = Literal["typed", "background"]
 
 MAX_HOLE_TOKENS = 512
 MAX_CANDIDATES = 8
+MAX_STARTS = 9
+APART = 8
 MAX_STEPS = 4096
 MAX_CONTEXT_TOKENS = 32768
 MAX_SNIPPETS = 64
@@ -76,9 +78,11 @@ class InfillOptions:
     """How to fill: see docs/protocol.md for the meaning of each field. Raises InputError where one is out of range."""
 
     candidates: int = 1
+    starts: int = MAX_STARTS
     steps: int | None = None
     algorithm: Algorithm = "entropy_bound"
     bound: float | None = None
+    apart: int = APART
     temperature: float = 0.0
     top_p: float | None = None
     top_k: int | None = None
@@ -95,12 +99,14 @@ class InfillOptions:
 
     def __post_init__(self) -> None:
         _require_integer("candidates", self.candidates, 1, MAX_CANDIDATES)
+        _require_integer("starts", self.starts, 1, MAX_STARTS)
         if self.steps is not None:
             _require_integer("steps", self.steps, 1, MAX_STEPS)
         if self.algorithm not in get_args(Algorithm):
             raise InputError(f"algorithm must be one of {', '.join(get_args(Algorithm))}, not {self.algorithm!r}.")
         if self.bound is not None:
             _require_number("bound", self.bound, 0.0, 1000.0)
+        _require_integer("apart", self.apart, 0, MAX_HOLE_TOKENS)
         _require_number("temperature", self.temperature, 0.0, 10.0)
         if self.top_p is not None:
             _require_number("top_p", self.top_p, 0.0, 1.0)

@@ -4,6 +4,7 @@ Sampling as in arXiv 2510.03270, section 4, after Dream (arXiv 2508.15487) and M
 Dimensions: N masked positions, V vocabulary.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -144,6 +145,25 @@ def adaptive_commits(confidence_N: Tensor, algorithm: Algorithm, bound: float | 
             entropy_N = -sure_N
             fits_N = entropy_N.cumsum(0) - entropy_N <= bound
     return max(int(fits_N.sum()), 1)
+
+
+def with_distant(chosen: Sequence[int], confidence_N: Tensor, places: Sequence[int], apart: int) -> list[int]:
+    """The chosen positions, and of the others, from the surest on, each that is `apart` tokens or more from all taken.
+
+    What stands far from each other hardly depends on each other, however unsure the model is of either: a hole of 32
+    tokens that the model knows little of takes 12 steps instead of 32, and is filled no worse (docs/log.md).
+
+    Args:
+        chosen: indices into the positions.
+        confidence_N: [N], how sure the model is of each position.
+        places: where each position stands, in tokens.
+        apart: the least distance, at least 1.
+    """
+    taken = list(chosen)
+    for index in confidence_N.sort(descending=True, stable=True).indices.tolist():
+        if all(abs(places[index] - places[other]) >= apart for other in taken):
+            taken.append(index)
+    return taken
 
 
 def choose_positions(

@@ -62,6 +62,11 @@ class WindowedForward:
             )
         )
 
+    @property
+    def knows_context(self) -> bool:
+        """Whether the next forward is one of holes only; exact forwards never are."""
+        return self._context is not None
+
     def read_context(self, draft: Draft, assembled: Assembled) -> Steps[Tensor]:
         """Last hidden states [sites, D] of the first forward, of one draft: what is not known of the context, and the
         holes."""

@@ -93,7 +93,7 @@ class Filler:
         for number, job in enumerate(jobs):
             problem = job.problem
             segments = [problem.prefix, self.hole(problem), problem.suffix]
-            plan = self.infiller.plan(segments, self.settings.options(_seed(self.settings, job)))
+            plan = self.infiller.plan(segments, self.settings.options(_seed(self.settings, job), problem.language))
             go_on(number, plan, next(plan))
         while waiting:
             turn, waiting = waiting, {}
@@ -153,7 +153,7 @@ class Filler:
         def ask(typed: str) -> tuple[str, float]:
             hole = Hole(single_line=True, max_tokens=SINGLE_LINE_TOKENS)
             segments = [problem.prefix + typed, hole, problem.suffix]
-            *_, result = infiller.run(segments, self.settings.options(self.settings.seed))
+            *_, result = infiller.run(segments, self.settings.options(self.settings.seed, problem.language))
             assert isinstance(result, InfillResult), "the last item of a run is its result"
             return result.candidates[0].fills[0], result.candidates[0].confidence
 

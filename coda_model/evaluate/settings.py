@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from coda_model.errors import InputError
-from coda_model.request import MAX_HOLE_TOKENS, Algorithm, InfillOptions
+from coda_model.request import APART, MAX_HOLE_TOKENS, MAX_STARTS, Algorithm, InfillOptions
 
 SINGLE_LINE_TOKENS, BLOCK_TOKENS = 64, 128
 PUBLISHED_TOKENS, PUBLISHED_STEPS = 768, 768
@@ -22,7 +22,9 @@ class Settings:
         model: as it was named; `weights` is the sha256 of its weight files.
         data: sha256 of the rows.
         length: `product` (the length is unknown, as for users), `oracle` (the reference's), or a number of tokens.
+        starts: lengths that a hole of unknown length is tried from.
         steps: denoising steps; None is one a token, or as the algorithm decides.
+        apart: distance from which an adaptive algorithm commits unsure tokens side by side; 0 is never.
         refresh: 1 recomputes everything at each step (exact), 0 is windowed.
         nll_draws: draws of the likelihood bound a row, 0 for none; over the first `nll_rows` rows.
         typist_rows: rows that the simulated typist walks.
@@ -36,9 +38,11 @@ class Settings:
     seed: int = 0
     samples: int = 1
     length: str = "product"
+    starts: int = MAX_STARTS
     steps: int | None = None
     algorithm: Algorithm = "entropy_bound"
     bound: float | None = None
+    apart: int = APART
     temperature: float = 0.0
     top_p: float | None = None
     alg_temp: float | None = None
@@ -64,12 +68,15 @@ class Settings:
             raise InputError("Several samples of a problem need a temperature above 0, or they are all the same.")
         self.options(self.seed)  # which checks the rest
 
-    def options(self, seed: int) -> InfillOptions:
-        """What the engine is asked for, but for the seed of the draws."""
+    def options(self, seed: int, language: str | None = None) -> InfillOptions:
+        """What the engine is asked for in a document of a language, but for the seed of the draws."""
         return InfillOptions(
+            starts=self.starts,
+            language=language,
             steps=self.steps,
             algorithm=self.algorithm,
             bound=self.bound,
+            apart=self.apart,
             temperature=self.temperature,
             top_p=self.top_p,
             alg_temp=self.alg_temp,

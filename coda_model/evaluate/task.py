@@ -14,7 +14,7 @@ from coda_model.evaluate.problems import Problem
 from coda_model.evaluate.prompts import Prompts
 from coda_model.evaluate.sandbox.run import Limits, Sandbox
 from coda_model.evaluate.settings import PostProcess, Settings, file_digest, text_digest
-from coda_model.request import Algorithm
+from coda_model.request import APART, MAX_STARTS, Algorithm
 
 _LIBRARIES = ("rapidfuzz", "matplotlib", "jinja2")
 _PUBLISHED = {"algorithm": "entropy", "temperature": 0.1, "top_p": 0.9, "alg_temp": 0.0}
@@ -32,6 +32,8 @@ class Request:
     out: Path | None = None
     limit: int | None = None
     length: str = "product"
+    starts: int = MAX_STARTS
+    apart: int = APART
     steps: int | None = None
     algorithm: str | None = None
     temperature: float | None = None
@@ -149,6 +151,8 @@ def _settings(request: Request, weights: str, digest: str, model: dict[str, Any]
         seed=request.seed,
         samples=request.samples,
         length=request.length,
+        starts=request.starts,
+        apart=request.apart,
         steps=request.steps,
         algorithm=cast(Algorithm, sampling["algorithm"]),
         temperature=sampling["temperature"],

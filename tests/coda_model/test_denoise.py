@@ -131,10 +131,74 @@ def test_a_hole_that_grows_and_shrinks_in_turn_stops_growing(tiny_config: ModelC
         return [*PREFIX, 50, 51, *([grow] if slots == 3 else [shrink, 59]), *SUFFIX]
 
     oracle = Oracle(tiny_config, coder, answer)
-    result = oracle.fill(["P", Hole(hint="xxx", max_tokens=50), "S"], algorithm="entropy", refresh=1)
+    result = oracle.fill(["P", Hole(hint="xxx", max_tokens=50), "S"], algorithm="entropy", starts=1, refresh=1)
     assert result.candidates[0].fills == (coder.decode([50, 51, 60]),)  # 60: the oracle's second choice
     # Two tokens, growth and deletion twice, the token that growth would else have been.
     assert result.steps == 7
+
+
+def spelled(text: str, coder: CodeTokenizer) -> list[int]:
+    """One token a character."""
+    return [next(token for token in range(6, 350) if coder.decode([token]) == character) for character in text]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        (" y)", "python", " y"),
+        (" f(y))) + z", "python", " f(y)"),
+        (" y)", None, " y)"),  # what is not parsed is left as it is
+        (" y)", "klingon", " y)"),
+        (" y", "python", " y"),
+    ],
+)
+def test_a_fill_that_breaks_the_syntax_ends_earlier(
+    tiny_config: ModelConfig, coder: CodeTokenizer, text: str, language: str | None, expected: str
+) -> None:
+    oracle = Oracle(tiny_config, coder, knows(spelled(text, coder), tiny_config))
+    result = oracle.fill(["x =", Hole(single_line=True), "\n\n"], language=language, refresh=1)
+    best = result.candidates[0]
+    assert best.fills == (expected,)
+    assert len(best.token_confidences[0]) == len(expected)
+    assert best.confidence == pytest.approx(math.exp(sum(map(math.log, best.token_confidences[0])) / len(expected)))
+    given = oracle.fill(["x =", Hole(length=len(text)), "\n\n"], language=language, refresh=1)
+    assert given.candidates[0].fills == (text,)  # a length that was asked for is kept
+
+
+def test_a_hole_starts_from_several_lengths_and_the_best_fill_is_taken(
+    tiny_config: ModelConfig, coder: CodeTokenizer
+) -> None:
+    """From most lengths this model writes an open bracket; from one of three masks what parses."""
+
+    def answer(ids: list[int]) -> list[int]:
+        slots = len(ids) - len(PREFIX) - len(SUFFIX)
+        middle = spelled(" yz" if slots == 3 else "(" * slots, coder)
+        return [*PREFIX, *middle, *SUFFIX]
+
+    document: list[Segment] = ["x =", Hole(single_line=True), "\n\n"]
+    several = Oracle(tiny_config, coder, answer).fill(document, language="python", candidates=4, refresh=1)
+    assert several.candidates[0].fills == (" yz",)
+    assert len({candidate.fills for candidate in several.candidates}) == len(several.candidates) == 4
+    alone = Oracle(tiny_config, coder, answer).fill(document, language="python", starts=1, refresh=1)
+    assert alone.candidates[0].fills == ("(" * 12,)
+
+
+def test_drafts_that_come_to_the_same_go_on_as_one(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
+    middle = list(range(50, 56))
+    oracle = Oracle(tiny_config, coder, knows(middle, tiny_config))
+    rows: list[int] = []
+    compute = oracle.compute
+
+    def counting(works: Sequence[Work]) -> list[list[Tensor]]:
+        rows.append(sum(len(work.rows) for work in works))
+        return compute(works)
+
+    oracle.compute = counting  # type: ignore[method-assign]
+    result = oracle.fill(["P", Hole(single_line=True), "S"], algorithm="entropy", refresh=1)
+    assert result.candidates[0].fills == (coder.decode(middle),)
+    assert rows[0] == 9
+    assert rows == sorted(rows, reverse=True)
+    assert sum(rows) < 9 * len(rows)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 11, 12, 40])
@@ -164,7 +228,7 @@ def test_an_adaptive_rule_commits_all_it_is_sure_of(
     """The oracle is sure of every token: one step is enough, unless the bound asks for more than it has."""
     middle = list(range(50, 62))
     oracle = Oracle(tiny_config, coder, knows(middle, tiny_config))
-    result = oracle.fill(["P", Hole(length=12), "S"], algorithm=algorithm, bound=bound, refresh=1)
+    result = oracle.fill(["P", Hole(length=12), "S"], algorithm=algorithm, bound=bound, apart=0, refresh=1)
     assert oracle.forwards == result.steps == steps
     assert result.candidates[0].fills == (coder.decode(middle),)
 
@@ -184,6 +248,28 @@ def test_the_grid_takes_the_length_the_model_is_surest_of(tiny_config: ModelConf
     assert result.length_policy == "grid"
     assert result.steps == oracle.forwards
     assert len(result.candidates) == 1
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "apart", "steps"),
+    [
+        ("entropy_bound", 8, 8),
+        ("entropy_bound", 4, 4),
+        ("entropy_bound", 1, 1),
+        ("threshold", 8, 8),
+        ("entropy", 8, 32),
+    ],
+)
+def test_unsure_tokens_far_apart_are_committed_together(
+    tiny_config: ModelConfig, coder: CodeTokenizer, algorithm: str, apart: int, steps: int
+) -> None:
+    """The oracle is surest at the left: with 32 masks, one of every `apart` neighbours is committed in each step."""
+    middle = list(range(40, 72))
+    oracle = Oracle(tiny_config, coder, knows(middle, tiny_config))
+    bound = 1.0 if algorithm == "threshold" else 0.0
+    result = oracle.fill(["P", Hole(length=32), "S"], algorithm=algorithm, bound=bound, apart=apart, refresh=1)
+    assert result.steps == steps
+    assert result.candidates[0].fills == (coder.decode(middle),)
 
 
 def open_hole(slots: list[int | None], **changes: object) -> OpenHole:

@@ -160,7 +160,7 @@ def test_a_deadline_commits_what_is_left_at_once(infiller: Infiller, forwards: l
     result = infiller.fill(["a", Hole(length=40)], deadline_ms=0)
     assert result.steps == len(forwards) == 1
     assert len(result.candidates[0].token_confidences[0]) == 40
-    assert infiller.fill(["a", Hole(length=40)], deadline_ms=60_000).steps == 40
+    assert infiller.fill(["a", Hole(length=40)], deadline_ms=60_000, apart=0).steps == 40
 
 
 def test_the_context_is_cut_to_the_budget_and_to_the_positions(infiller: Infiller, forwards: list) -> None:

@@ -2,23 +2,25 @@ import math
 
 import pytest
 
-from coda_model.length import Baselines, best_lengths, first_guess, length_grid, unbalanced_brackets
+from coda_model.length import Baselines, best_lengths, first_guesses, length_grid, unbalanced_brackets
 from coda_model.request import Hole
 
 
 @pytest.mark.parametrize(
-    ("hole", "hint_tokens", "expected"),
+    ("hole", "hint_tokens", "most", "expected"),
     [
-        (Hole(single_line=True), 0, 12),
-        (Hole(), 0, 32),
-        (Hole(max_tokens=5), 0, 5),
-        (Hole(), 7, 7),
-        (Hole(max_tokens=20), 90, 20),
-        (Hole(length=3), 7, 3),
+        (Hole(single_line=True), 0, 9, [12, 1, 4, 24, 2, 8, 3, 16, 6]),
+        (Hole(single_line=True), 0, 1, [12]),
+        (Hole(), 0, 9, [32, 4, 16, 48, 8]),
+        (Hole(max_tokens=5), 0, 9, [5, 4]),  # no length twice
+        (Hole(), 8, 9, [8, 2, 4, 12]),
+        (Hole(), 1, 9, [1, 2]),
+        (Hole(max_tokens=20), 90, 2, [20]),
+        (Hole(length=3), 7, 9, [3]),
     ],
 )
-def test_first_guess(hole: Hole, hint_tokens: int, expected: int) -> None:
-    assert first_guess(hole, hint_tokens) == expected
+def test_first_guesses(hole: Hole, hint_tokens: int, most: int, expected: list[int]) -> None:
+    assert first_guesses(hole, hint_tokens, most) == expected
 
 
 @pytest.mark.parametrize(

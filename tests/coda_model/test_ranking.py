@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from coda_model.infill import Hole, Infiller
-from coda_model.ranking import ERROR_COST, added_errors, score
-from coda_model.syntax import count_errors
+from coda_model.ranking import AGREEMENT_WEIGHT, ERROR_COST, TOKEN_WORTH, score
+from coda_model.syntax import DocumentSyntax, count_errors
 
 
 @pytest.mark.parametrize(
@@ -32,30 +32,42 @@ def test_an_unknown_language_has_no_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "language", "added"),
+    ("texts", "fills", "language", "errors"),
     [
-        ("f()\n", "f(1)\n", "python", False),
-        ("f()\n", "f((1)\n", "python", True),
-        ("x = \n", "x = 1\n", "python", False),  # an error less is no bonus
-        ("f()", "f(])", None, True),
-        ("f(", "f(1)", "klingon", False),
-        ("f()", "f())", "klingon", True),
+        (("f(", ")\n"), ("1",), "python", 0),
+        (("f(", ")\n"), ("(1",), "python", 1),
+        (("x = ", "\n"), ("",), "python", 1),
+        (("f(", ")\ny = (\n"), ("1",), "python", 1),  # the document's own
+        (("f(", ", [", "])"), ("1", "2"), "python", 0),
+        (("f(", ", [", "])"), ("1]", "2"), None, 1),
+        (("f(", ""), ("1)",), "klingon", 0),
+        (("f(", ")"), (")",), "klingon", 1),
+        (("# padding\n" * 2000 + "f(", ")\n" + "y = 1\n" * 2000), ("1",), "python", 0),
+        (('"""\n' + "word " * 9000 + '\n"""\nf(', ")\n"), ("1",), "python", 0),
+        (("if x:\n" + "    y = 1\n" * 2000 + "    f(", ")\n"), ("1",), "python", 0),
     ],
 )
-def test_added_errors(before: str, after: str, language: str | None, added: bool) -> None:
-    assert bool(added_errors(before, after, language)) is added
+def test_errors_of_a_document(texts: tuple, fills: tuple, language: str | None, errors: int) -> None:
+    assert DocumentSyntax(texts, language).errors(fills) == errors
+
+
+def test_what_is_far_away_costs_nothing() -> None:
+    """Only what is near a hole is parsed: an error further off is not seen."""
+    assert DocumentSyntax(["y = (\n" + "x = 1\n" * 5000, "x = 1\n" * 5000 + "y = ("], "python").errors(["z = 2\n"]) == 0
 
 
 def test_the_score_is_in_nats() -> None:
-    assert score(-0.5, -0.25, 0) == -0.75
-    assert score(-0.5, -0.25, 2) == -0.75 - 2 * ERROR_COST
+    assert score(-0.5, -0.25, 0, 0) == -0.5 - 0.25 * AGREEMENT_WEIGHT
+    assert score(-0.5, -0.25, 2, 0) == score(-0.5, -0.25, 0, 0) - 2 * ERROR_COST
+    assert score(-0.5, 0, 0, 7) == pytest.approx(-0.5 + 7 * TOKEN_WORTH)
+    assert score(-0.5, 0, 0, 30) == score(-0.5, 0, 0, 12)
 
 
 @pytest.mark.parametrize("refresh", [0, 1])
 def test_what_follows_is_asked_in_one_forward_given_the_fills(tiny_checkpoint: Path, refresh: int) -> None:
     """The agreement of each candidate is that of the whole sequence with its next three tokens masked."""
     infiller = Infiller.from_pretrained(str(tiny_checkpoint))
-    seen: list[tuple[float, float, int]] = []
+    seen: list[tuple[float, float, int, int]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("coda_model.filling.score", lambda *values: seen.append(values) or score(*values))
         prefix, suffix = "def add(a, b):\n", "\n\nprint(add(1, 2))\n"
@@ -67,7 +79,7 @@ def test_what_follows_is_asked_in_one_forward_given_the_fills(tiny_checkpoint: P
         # The tokens of a fill are those that were committed; encoding it anew could give others.
         assert len(candidate.token_confidences[0]) == 5
         found[round(math.log(candidate.confidence), 5)] = candidate.fills[0]
-    for mean, agreement, _ in seen:
+    for mean, agreement, *_ in seen:
         fill = coder.encode(found[round(mean, 5)])
         if len(fill) != 5:
             continue

@@ -13,6 +13,7 @@ from coda_model.unmask import (
     keep_top_k,
     linear_commits,
     sample_tokens,
+    with_distant,
 )
 
 # Probabilities of four tokens at three positions.
@@ -218,3 +219,33 @@ def test_alg_temp_draws_positions_by_softmax() -> None:
     frequency = torch.bincount(draws, minlength=3) / 3000
     torch.testing.assert_close(frequency, (confidence / 0.5).softmax(0), atol=0.04, rtol=0)
     assert len(set(choose_positions(confidence, 2, 5.0, generator).tolist())) == 2
+
+
+@pytest.mark.parametrize(
+    ("chosen", "confidence", "places", "apart", "expected"),
+    [
+        ([0], [9, 1, 1], [0, 4, 8], 8, [0, 2]),
+        ([0], [9, 1, 2], [0, 8, 9], 8, [0, 2]),  # the surer of two that are too near each other
+        ([0], [9, 2, 2], [0, 8, 9], 8, [0, 1]),  # the first among equals
+        ([1], [1, 9, 1], [0, 4, 8], 8, [1]),
+        ([1], [1, 9, 1], [0, 4, 8], 4, [1, 0, 2]),
+        ([2, 0], [5, 1, 9, 1], [3, 5, 11, 20], 8, [2, 0, 3]),  # of several holes, by where they stand
+        ([0, 1, 2], [3, 2, 1], [0, 1, 2], 1, [0, 1, 2]),
+        ([], [1, 2], [0, 9], 8, [1, 0]),
+    ],
+)
+def test_with_distant(chosen: list, confidence: list, places: list, apart: int, expected: list) -> None:
+    assert with_distant(chosen, torch.tensor(confidence, dtype=torch.float32), places, apart) == expected
+
+
+@given(st.data(), st.integers(1, 40), st.integers(1, 12))
+def test_what_is_added_is_far_from_all(data: st.DataObject, count: int, apart: int) -> None:
+    places = sorted(data.draw(st.sets(st.integers(0, 200), min_size=count, max_size=count)))
+    first = data.draw(st.integers(0, count - 1))
+    confidence = torch.rand(count, generator=torch.Generator().manual_seed(count))
+    taken = with_distant([first], confidence, places, apart)
+    assert taken[0] == first and len(set(taken)) == len(taken)
+    at = [places[index] for index in taken]
+    assert all(abs(one - other) >= apart for i, one in enumerate(at) for other in at[:i])
+    left = [place for place in places if place not in at]
+    assert all(any(abs(place - other) < apart for other in at) for place in left), "none is left that could be taken"

@@ -227,13 +227,13 @@ def test_a_keystroke_costs_a_window_and_no_full_pass(checkpoint: str, request: p
     rows: list[int] = []
     with counting(infiller.model, rows):
         prefix, hole, suffix = DOCUMENT
-        first = infiller.run(DOCUMENT, InfillOptions())
+        first = infiller.run(DOCUMENT, InfillOptions(starts=1))
         next(first)
         first.close()  # type: ignore[attr-defined]  # cancelled by the next keystroke
         total = rows.pop()
         assert total > 50
         for typed in ("t", "to", "tot", "tota"):
-            infiller.fill([f"{prefix}{typed}", hole, suffix])
+            infiller.fill([f"{prefix}{typed}", hole, suffix], starts=1)
             assert rows[0] < total // 4
             rows.clear()
         infiller.fill([f"{prefix}tota", hole, suffix], refresh=1)

@@ -23,6 +23,8 @@ def body(*segments: Any, **options: Any) -> bytes:
 def test_every_documented_field_is_read() -> None:
     options: dict[str, Any] = {
         "candidates": 3,
+        "starts": 2,
+        "apart": 16,
         "steps": 8,
         "algorithm": "origin",
         "temperature": 0.5,

@@ -19,7 +19,7 @@ from rich.table import Table
 from coda_lsp.languages import language_id_for_path
 from coda_model.errors import CodaError, InputError
 from coda_model.evaluate.cli import app as evaluation
-from coda_model.request import MAX_HOLE_TOKENS, MAX_STARTS, Hole, InfillOptions, InfillResult, Segment
+from coda_model.request import LOOKUPS, MAX_HOLE_TOKENS, MAX_STARTS, Hole, InfillOptions, InfillResult, Segment
 
 if TYPE_CHECKING:
     from coda_model.infill import Infiller
@@ -63,6 +63,7 @@ def infill(
     dtype: DtypeOption = "auto",
     candidates: Annotated[int, typer.Option(help="Alternatives wanted, 1 to 8, best first.")] = 1,
     starts: Annotated[int, typer.Option(help="Lengths a hole of unknown length is tried from, 1 to 9.")] = MAX_STARTS,
+    lookups: Annotated[int, typer.Option(help="Fills proposed by what the file says elsewhere, 0 to 8.")] = LOOKUPS,
     steps: Annotated[int | None, typer.Option(help="Denoising steps; one a token when not given.")] = None,
     max_tokens: Annotated[int, typer.Option(help="Upper bound of the fill's length in tokens.")] = 64,
     length: Annotated[int | None, typer.Option(help="Exact number of tokens; found out when not given.")] = None,
@@ -96,6 +97,7 @@ def infill(
         options = InfillOptions(
             candidates=candidates,
             starts=starts,
+            lookups=lookups,
             steps=steps,
             temperature=temperature,
             context_tokens=context_tokens,

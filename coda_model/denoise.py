@@ -105,6 +105,7 @@ class Denoiser:
                 options.top_p,
                 options.top_k,
                 draft.generator,
+                _given(draft, chunk, hidden_NxD.device),
             )
             for start, chunk in _chunks(sites)
         ]
@@ -174,6 +175,12 @@ class Denoiser:
                 hole.delete(slot, log_probabilities[index])
             else:
                 hole.commit(slot, token, log_probabilities[index])
+
+
+def _given(draft: Draft, sites: Sequence[Site], device: torch.device) -> Tensor | None:
+    """The tokens [N] int64 that are to be committed at the sites of a draft whose tokens are given."""
+    given = [hole.given[site.slot] for site in sites if (hole := draft.holes[site.hole]).given is not None]
+    return torch.tensor(given, device=device) if given else None
 
 
 def forbid_unlikely_growth(logits_NxV: Tensor, expand_id: int) -> None:

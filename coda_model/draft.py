@@ -32,7 +32,8 @@ class OpenHole:
     A slot that is expanded becomes two, one that is deleted goes away. `expansions_left` bounds the growth. A hole that
     grows into what it was before grows no more, or a model may expand and delete in turn; nor does one whose tokens
     have begun to repeat themselves, for each repetition makes the next surer. `opening` and `closing` are the ids that
-    may stand in the first and in the last slot, where not all may.
+    may stand in the first and in the last slot, where not all may. Where the tokens are `given`, one for each slot, the
+    model only says how likely they are, and in which order it would commit them.
     """
 
     slots: list[int | None]
@@ -42,6 +43,7 @@ class OpenHole:
     expansions_left: int
     opening: torch.Tensor | None = None
     closing: torch.Tensor | None = None
+    given: list[int] | None = None
     log_probabilities: list[float] = field(init=False)
     delete_log_probabilities: list[float] = field(default_factory=list)
     _grown: set[tuple[int | None, ...]] = field(default_factory=set)
@@ -120,6 +122,8 @@ class Draft:
     holes: list[OpenHole]
     temperature: float
     generator: torch.Generator
+    same: int = 0
+    """Of a fill found elsewhere in the document, the characters before it that stand before the hole too; else 0."""
 
     @property
     def masked(self) -> int:

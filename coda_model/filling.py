@@ -14,6 +14,7 @@ from coda_model.draft import MASK, Draft, OpenHole
 from coda_model.forward import Steps, Work
 from coda_model.heal import Edges, open_edges
 from coda_model.length import Baselines, best_lengths, first_guesses, length_grid
+from coda_model.lookup import continuations
 from coda_model.ranking import agreements, score
 from coda_model.redraft import ROUNDS, drafted_tokens, keep_likely
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Timings
@@ -82,7 +83,11 @@ class Filling:
             lengths = yield from self._score_grids(denoiser, windowed, holes, edges, grids)
         else:
             lengths = [self._guesses(*of_hole) for of_hole in zip(holes, hints, drafted, edges, strict=True)]
-        drafts = self._parts(self._start(holes, edges, lengths, max(map(len, lengths)) + options.candidates - 1))[0]
+        drafts = self._start(holes, edges, lengths, max(map(len, lengths)) + options.candidates - 1)
+        if policy != "fixed" and len(holes) == 1 and holes[0].single_line:
+            others = "".join(f"{snippet.text}\n" for snippet in options.snippets)
+            drafts += self._looked_up(others + texts[0], texts[1], holes[0], edges[0])
+        drafts = self._parts(drafts)[0]
         rounds = ROUNDS if any(drafted) else 0
         while rounds and drafts[0].masked:
             kept = yield from self._timed(keep_likely(denoiser, drafts[0], drafted), drafts)
@@ -217,6 +222,17 @@ class Filling:
         device = self._model.model.embed_tokens.weight.device
         return Draft(texts, open_holes, temperature, torch.Generator(device).manual_seed(seed))
 
+    def _looked_up(self, before: str, after: str, hole: Hole, edge: Edges) -> list[Draft]:
+        """Drafts whose tokens stand elsewhere in the texts around the hole, after the same words."""
+        drafts = []
+        for found in continuations(before, after, self._options.lookups):
+            tokens = self._tokenizer.encode(edge.opening + found.text + edge.closing)
+            if len(tokens) <= hole.max_tokens + edge.tokens:
+                draft = self._draft(self._context, [hole], [Edges()], [len(tokens)], 0.0, 0)
+                draft.holes[0].given, draft.holes[0].fixed, draft.same = tokens, True, found.same
+                drafts.append(draft)
+        return drafts
+
     def _denoise(self, denoiser: Denoiser, drafts: list[Draft]) -> Generator[Work | Progress, Any, None]:
         """Steps until no mask is left. With `remask`, what a draft was not sure of is then masked again, once."""
         options = self._options
@@ -250,8 +266,10 @@ class Filling:
     ) -> Generator[Work | Progress, Any, tuple[Candidate, ...]]:
         """Different fills, best first; before them the start of one, if that `may_shorten` an error away."""
         different: dict[tuple[str, ...], Draft] = {}
+        same: dict[tuple[str, ...], int] = {}
         for draft in drafts:
             fills = tuple(self._tokenizer.decode(hole.tokens) for hole in draft.holes)
+            same[fills] = max(same.get(fills, 0), draft.same)
             other = different.get(fills)
             if other is None or draft.mean_log_probability() > other.mean_log_probability():
                 different[fills] = draft
@@ -264,7 +282,8 @@ class Filling:
             inner = tuple(edge.inner(fill) for edge, fill in zip(edges, fills, strict=True))
             errors = syntax.errors(inner) if len(different) > 1 or may_shorten else 0
             tokens = sum(len(hole.slots) for hole in draft.holes)
-            ranked.append((score(draft.mean_log_probability(), agrees, errors, tokens), errors, inner, draft))
+            rank = score(draft.mean_log_probability(), agrees, errors, tokens, same[fills])
+            ranked.append((rank, errors, inner, draft))
         ranked.sort(key=lambda each: -each[0])
         candidates = [self._candidate(inner, draft) for _, _, inner, draft in ranked]
         if may_shorten:
@@ -293,7 +312,7 @@ def _distinct(drafts: Sequence[Draft]) -> list[Draft]:
     seen: set[tuple] = set()
     kept = []
     for draft in drafts:
-        state = tuple((hole.may_expand, *hole.slots) for hole in draft.holes)
+        state = tuple((hole.may_expand, *hole.slots, *(hole.given or ())) for hole in draft.holes)
         if draft.temperature > 0 or state not in seen:
             kept.append(draft)
         if draft.temperature == 0:

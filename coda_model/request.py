@@ -15,6 +15,7 @@ MAX_HOLE_TOKENS = 512
 MAX_CANDIDATES = 8
 MAX_STARTS = 9
 APART = 8
+LOOKUPS, MAX_LOOKUPS = 3, 8
 MAX_STEPS = 4096
 MAX_CONTEXT_TOKENS = 32768
 MAX_SNIPPETS = 64
@@ -79,6 +80,7 @@ class InfillOptions:
 
     candidates: int = 1
     starts: int = MAX_STARTS
+    lookups: int = LOOKUPS
     steps: int | None = None
     algorithm: Algorithm = "entropy_bound"
     bound: float | None = None
@@ -100,6 +102,7 @@ class InfillOptions:
     def __post_init__(self) -> None:
         _require_integer("candidates", self.candidates, 1, MAX_CANDIDATES)
         _require_integer("starts", self.starts, 1, MAX_STARTS)
+        _require_integer("lookups", self.lookups, 0, MAX_LOOKUPS)
         if self.steps is not None:
             _require_integer("steps", self.steps, 1, MAX_STEPS)
         if self.algorithm not in get_args(Algorithm):

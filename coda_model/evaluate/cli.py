@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from typer.core import TyperGroup
 
 from coda_model.errors import CodaError, InputError
-from coda_model.request import APART, MAX_STARTS, Algorithm
+from coda_model.request import APART, LOOKUPS, MAX_LOOKUPS, MAX_STARTS, Algorithm
 
 if TYPE_CHECKING:
     from coda_model.evaluate.task import Request
@@ -60,6 +60,9 @@ TopP = Annotated[float | None, typer.Option(help="Nucleus of the draws.")]
 Refresh = Annotated[int, typer.Option(help="Recompute the context every so many steps: 1 is exact, 0 never.")]
 Starts = Annotated[
     int, typer.Option(min=1, max=MAX_STARTS, help="Lengths a hole is tried from, where the model grows and shrinks it.")
+]
+Lookups = Annotated[
+    int, typer.Option(min=0, max=MAX_LOOKUPS, help="Fills of a line proposed by what stands elsewhere after its words.")
 ]
 Apart = Annotated[
     int,
@@ -121,7 +124,8 @@ def _perform(request: "Request") -> dict[str, Any]:
 def _infilling(name: str) -> Callable[..., None]:
     def command(
         data: Data = None, model: Model = "bundled", out: Out = None, limit: Limit = None, length: Length = "product",
-        starts: Starts = MAX_STARTS, apart: Apart = APART, steps: Steps = None, algorithm: Sampling = None,
+        starts: Starts = MAX_STARTS, lookups: Lookups = LOOKUPS, apart: Apart = APART, steps: Steps = None,
+        algorithm: Sampling = None,
         temperature: Temperature = None, top_p: TopP = None,
         refresh: Refresh = 0, context_tokens: Context = 512, max_tokens: MaxTokens = None, samples: Samples = 1,
         seed: Seed = 0, nll_draws: NllDraws = 0, nll_rows: NllRows = 100, device: Device = "cpu",
@@ -167,6 +171,7 @@ def repo(
     holes: Annotated[int, typer.Option("--holes", min=1, help="Holes to cut.")] = 300,
     length: Length = "product",
     starts: Starts = MAX_STARTS,
+    lookups: Lookups = LOOKUPS,
     apart: Apart = APART,
     steps: Steps = None,
     algorithm: Sampling = None,
@@ -205,6 +210,7 @@ def sweep(
     algorithm: Annotated[str | None, typer.Option(help="Algorithms, by commas: entropy,origin.")] = None,
     refresh: Annotated[str | None, typer.Option(help="Refresh policies, by commas: 1,0.")] = None,
     starts: Annotated[str | None, typer.Option(help="Lengths a hole is tried from, by commas: 1,9.")] = None,
+    lookups: Annotated[str | None, typer.Option(help="Fills looked up in the document, by commas: 0,3.")] = None,
     apart: Annotated[str | None, typer.Option(help="Distances of unsure tokens in one step, by commas: 0,8.")] = None,
     data: Data = None,
     model: Model = "bundled",
@@ -221,8 +227,9 @@ def sweep(
     """Run a task once for each value of one setting, and plot latency against quality.
 
     --steps is the paper's figure 3, --algorithm entropy,origin confidence-guided against random order, --refresh 1,0
-    exact against windowed, --starts 1,9 one length to start from against several, --apart 0,8 one unsure token a step
-    against several, --length the policies.
+    exact against windowed, --starts 1,9 one length to start from against several, --lookups 0,3 the model
+    alone against what the document says elsewhere, --apart 0,8 one unsure token a step against several, --length the
+    policies.
     """
     from coda_model.evaluate.sweep import sweep as run_sweep
 
@@ -232,13 +239,12 @@ def sweep(
         "algorithm": algorithm,
         "refresh": refresh,
         "starts": starts,
+        "lookups": lookups,
         "apart": apart,
     }
     given = {name: [part.strip() for part in text.split(",")] for name, text in axes.items() if text}
     if len(given) != 1:
-        raise InputError(
-            "A sweep needs exactly one of --steps, --length, --algorithm, --refresh, --starts and --apart."
-        )
+        raise InputError(f"A sweep needs exactly one of {', '.join(f'--{name}' for name in axes)}.")
     ((axis, values),) = given.items()
     common = {
         "data": data, "model": model, "out": out, "limit": limit, "temperature": temperature, "max_tokens": max_tokens,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from coda_model.errors import InputError
-from coda_model.request import APART, MAX_HOLE_TOKENS, MAX_STARTS, Algorithm, InfillOptions
+from coda_model.request import APART, LOOKUPS, MAX_HOLE_TOKENS, MAX_STARTS, Algorithm, InfillOptions
 
 SINGLE_LINE_TOKENS, BLOCK_TOKENS = 64, 128
 PUBLISHED_TOKENS, PUBLISHED_STEPS = 768, 768
@@ -23,6 +23,7 @@ class Settings:
         data: sha256 of the rows.
         length: `product` (the length is unknown, as for users), `oracle` (the reference's), or a number of tokens.
         starts: lengths that a hole of unknown length is tried from.
+        lookups: fills of a line that are taken from elsewhere in the document, for the model to judge.
         steps: denoising steps; None is one a token, or as the algorithm decides.
         apart: distance from which an adaptive algorithm commits unsure tokens side by side; 0 is never.
         refresh: 1 recomputes everything at each step (exact), 0 is windowed.
@@ -39,6 +40,7 @@ class Settings:
     samples: int = 1
     length: str = "product"
     starts: int = MAX_STARTS
+    lookups: int = LOOKUPS
     steps: int | None = None
     algorithm: Algorithm = "entropy_bound"
     bound: float | None = None
@@ -72,6 +74,7 @@ class Settings:
         """What the engine is asked for in a document of a language, but for the seed of the draws."""
         return InfillOptions(
             starts=self.starts,
+            lookups=self.lookups,
             language=language,
             steps=self.steps,
             algorithm=self.algorithm,

@@ -12,7 +12,7 @@ from coda_model.evaluate.records import write_json
 from coda_model.evaluate.report import share, write_sweep
 from coda_model.evaluate.task import Request
 
-_WHOLE = ("steps", "refresh", "starts", "apart")
+_WHOLE = ("steps", "refresh", "starts", "lookups", "apart")
 
 
 def sweep(

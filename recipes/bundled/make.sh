@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The model that ships, from nothing: sources, corpus, tokenizer, the four stages, export.
+# The model that ships, from nothing: sources, corpus, tokenizer, the stages (the last in two passes), export.
 #
 #   recipes/bundled/make.sh WORK [GPU-or-CPU preset] [minutes] [benchmark files to decontaminate against ...]
 #   recipes/bundled/make.sh build/model small 20 benchmarks/*.jsonl.gz       # a CUDA GPU, 50 million parameters
-#   recipes/bundled/make.sh build/model small-cpu 95                         # two CPU cores, 9 million
+#   recipes/bundled/make.sh build/model small-cpu 210                        # two CPU cores, 9 million
 #
 # Needs the environment that `make test` makes (.venv); on a GPU also `pip install 'jax[cuda13]'`. Every step that is
 # finished is skipped, and a stage that was stopped (Ctrl-C) goes on, so run it again after whatever went wrong.
@@ -43,17 +43,23 @@ cp "$recipe/corpus.toml" "$work/corpus.toml"
 if [ ! -e "$work/corpus/mixture.json" ]; then
   "$train" data --mixture "$work/corpus.toml" --out "$work/corpus" "${benchmarks[@]/#/--decontaminate=}"
 fi
-vocabulary=$("$train" pretrain --preset "$preset" --data . --out . --print-config | "$python" -c \
-  'import json, sys; print(json.load(sys.stdin)["model"]["vocab_size"])')
+read -r vocabulary length < <("$train" pretrain --preset "$preset" --data . --out . --print-config | "$python" -c \
+  'import json, sys; it = json.load(sys.stdin); print(it["model"]["vocab_size"], it["stage"]["length"])')
 if [ ! -e "$work/tokenizer/tokenizer.json" ]; then
   "$train" tokenizer "$work/corpus" --out "$work/tokenizer" --vocab-size "$vocabulary"
 fi
 
 common=(--preset "$preset" --data "$work/corpus" --tokenizer "$work/tokenizer")
 runs=$work/runs-$preset
-"$train" base "${common[@]}" --out "$runs/base" --max-minutes "$(part .50)"
-"$train" pretrain "${common[@]}" --init "$runs/base" --out "$runs/pretrain" --max-minutes "$(part .06)"
-"$train" midtrain "${common[@]}" --init "$runs/pretrain" --out "$runs/midtrain" --max-minutes "$(part .04)"
-"$train" sft "${common[@]}" --init "$runs/midtrain" --out "$runs/sft" --max-minutes "$(part .40)" --workers "${CODA_WORKERS:-1}"
+"$train" base "${common[@]}" --out "$runs/base" --max-minutes "$(part .23)"
+"$train" pretrain "${common[@]}" --init "$runs/base" --out "$runs/pretrain" --max-minutes "$(part .03)"
+"$train" midtrain "${common[@]}" --init "$runs/pretrain" --out "$runs/midtrain" --max-minutes "$(part .02)"
+# First so many holes a window that a fifth of its tokens are targets, then holes as they are met, and a falling rate.
+dense=$("$python" -c "n = $length // 32; print([0.0] * n + [1.0] * (3 * n - 4))")
+"$train" sft "${common[@]}" --init "$runs/midtrain" --out "$runs/dense" --max-minutes "$(part .40)" \
+  --workers "${CODA_WORKERS:-1}" optimizer.schedule=constant "infill.holes.counts=$dense" \
+  infill.eps=0.2 infill.expand=0.3 infill.max_delete=4 infill.no_delete=0.7
+"$train" sft "${common[@]}" --init "$runs/dense" --out "$runs/sft" --max-minutes "$(part .32)" \
+  --workers "${CODA_WORKERS:-1}"
 "$train" export "$runs/sft" --out "$work/model" --dtype float32 --overwrite
 echo "$work/model: try it with  coda-lsp doctor --model $work/model"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coda_model.errors import CodaError, InputError
 from coda_model.infill import Hole, Infiller, InfillOptions, InfillResult, Progress, Segment
 from coda_model.quantize import has_int8_kernels
-from coda_model.request import Algorithm
+from coda_model.request import Algorithm, Snippet
 
 
 @pytest.fixture(scope="module", params=["expand-delete", "grid"])
@@ -245,3 +245,52 @@ def test_other_dtypes_fill_too(tiny_checkpoint: Path, dtype: str) -> None:
 def test_bad_places(tiny_checkpoint: Path, device: str, dtype: str, message: str) -> None:
     with pytest.raises(CodaError, match=message):
         Infiller.from_pretrained(str(tiny_checkpoint), device, dtype)
+
+
+LOOKED_UP = [
+    ("x = qqq(ab, [cd])\ny = qqq(", "\n", "ab, [cd])"),
+    ("x = qqq(ab, [cd])\ny = qqq(", ")\n", "ab, [cd]"),
+    ("x = qqqab\ny = qq", "\n", "qab"),  # in the middle of a word: its start is opened again
+]
+
+
+@pytest.mark.parametrize(("before", "after", "text"), LOOKED_UP)
+@pytest.mark.parametrize("refresh", [0, 1])
+def test_what_the_document_says_elsewhere_is_proposed(
+    infiller: Infiller, before: str, after: str, text: str, refresh: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A random model would never write it; its probabilities are the model's all the same."""
+    monkeypatch.setattr("coda_model.ranking.SAME_WORTH", 100.0)
+    document: list[Segment] = [before, Hole(single_line=True, max_tokens=20), after]
+    options: dict[str, Any] = {"candidates": 8, "language": "python", "refresh": refresh}
+    without = {candidate.fills[0] for candidate in infiller.fill(document, lookups=0, **options).candidates}
+    assert text not in without
+    best = infiller.fill(document, **options).candidates[0]
+    assert best.fills == (text,)
+    assert 0 < best.confidence < 1
+    assert all(0 < each < 1 for each in best.token_confidences[0])
+
+
+def test_other_files_are_looked_at_too(infiller: Infiller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coda_model.ranking.SAME_WORTH", 100.0)
+    document: list[Segment] = ["y = qqq(", Hole(single_line=True, max_tokens=20), "\n"]
+    snippet = Snippet("other.py", "x = qqq(ab, [cd])\n")
+    assert infiller.fill(document, snippets=(snippet,), language="python").candidates[0].fills == ("ab, [cd])",)
+
+
+def test_what_is_looked_up_is_as_likely_as_the_model_says(infiller: Infiller) -> None:
+    """One token, given: its probability is that of the whole sequence with a mask in its place."""
+    coder, config = infiller.tokenizer, infiller.model.config
+    before, after = "x = ~ab\ny = ~", "\n"
+    result = infiller.fill(
+        [before, Hole(single_line=True, max_tokens=20), after], language="python", heal=False, refresh=1, candidates=8
+    )
+    found = next(candidate for candidate in result.candidates if candidate.fills == ("ab",))
+    tokens = coder.encode("ab")
+    ids = [*coder.encode(before), *[config.mask_token_id] * len(tokens), *coder.encode(after)]
+    start = len(coder.encode(before))
+    logits = infiller.model(torch.tensor([ids]))[0, start - 1 : start - 1 + len(tokens)]
+    forbidden = coder.is_special | coder.is_unwritable | coder.has_newline | coder.has_carriage_return
+    own = logits.masked_fill(forbidden, -torch.inf).softmax(-1)
+    first = max(range(len(tokens)), key=lambda slot: float((own[slot] * own[slot].log().clamp(min=-1e4)).sum()))
+    assert found.token_confidences[0][first] == pytest.approx(float(own[first, tokens[first]]), rel=1e-3)

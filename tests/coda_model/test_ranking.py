@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from coda_model.infill import Hole, Infiller
-from coda_model.ranking import AGREEMENT_WEIGHT, ERROR_COST, TOKEN_WORTH, score
+from coda_model.ranking import AGREEMENT_WEIGHT, ERROR_COST, SAME_WORTH, TOKEN_WORTH, score
 from coda_model.syntax import DocumentSyntax, count_errors
 
 
@@ -61,13 +61,15 @@ def test_the_score_is_in_nats() -> None:
     assert score(-0.5, -0.25, 2, 0) == score(-0.5, -0.25, 0, 0) - 2 * ERROR_COST
     assert score(-0.5, 0, 0, 7) == pytest.approx(-0.5 + 7 * TOKEN_WORTH)
     assert score(-0.5, 0, 0, 30) == score(-0.5, 0, 0, 12)
+    assert score(-0.5, 0, 0, 0, 3) == score(-0.5, 0, 0, 0)
+    assert score(-0.5, 0, 0, 0, 12) == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
 
 
 @pytest.mark.parametrize("refresh", [0, 1])
 def test_what_follows_is_asked_in_one_forward_given_the_fills(tiny_checkpoint: Path, refresh: int) -> None:
     """The agreement of each candidate is that of the whole sequence with its next three tokens masked."""
     infiller = Infiller.from_pretrained(str(tiny_checkpoint))
-    seen: list[tuple[float, float, int, int]] = []
+    seen: list[tuple[float, float, int, int, int]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("coda_model.filling.score", lambda *values: seen.append(values) or score(*values))
         prefix, suffix = "def add(a, b):\n", "\n\nprint(add(1, 2))\n"

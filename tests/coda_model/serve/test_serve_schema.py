@@ -24,6 +24,7 @@ def test_every_documented_field_is_read() -> None:
     options: dict[str, Any] = {
         "candidates": 3,
         "starts": 2,
+        "lookups": 1,
         "apart": 16,
         "steps": 8,
         "algorithm": "origin",

@@ -1,0 +1,52 @@
+"""Fills that stand elsewhere in the document, after the same words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coda_model.length import unbalanced_brackets
+from coda_model.lookup import Continuation, continuations
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("x = load(a)\ny = load(", "\n", [("a)", 7)]),
+        ("x = load(a)\ny = load(", ")\n", [("a", 7)]),  # up to what stands behind the hole
+        ("x = f(g(a), b)\ny = f(", ")\n", [("g(a), b", 4)]),  # brackets of its own stay whole
+        ("x = f(a\ny = f(", ")\n", []),
+        ("y = load(", "\nx = load(b)\n", [("b)", 7)]),  # behind the hole too
+        ("self.aa = 1\nself.ab = 2\nself.", "\n", [("ab = 2", 6), ("aa = 1", 5)]),  # the nearer first
+        ("if go:\n    return 1\nif no:\n    pass\nif go:\n    ", "\n", [("return 1", 11), ("pass", 7)]),
+        ("ab\nab\nab", "\n", []),  # nothing follows
+        ("xy", "\n", []),
+        ("", "", []),
+        ("    ", "\n    a\n", []),
+    ],
+)
+def test_continuations(before: str, after: str, expected: list) -> None:
+    assert continuations(before, after, 3) == [Continuation(*each) for each in expected]
+
+
+LINES = st.lists(st.sampled_from(["x = f(a, b)", "    return x", "y = [f(1)]", "", "for x in y:"]), max_size=12)
+
+
+@given(LINES, LINES, st.integers(0, 40), st.integers(0, 8))
+def test_a_continuation_stands_where_it_says(head: list[str], tail: list[str], cut: int, most: int) -> None:
+    text = "\n".join((*head, *tail))
+    before, after = text[:cut], text[cut:]
+    found = continuations(before, after, most)
+    assert len(found) <= most
+    assert len({each.text for each in found}) == len(found)
+    assert [each.same for each in found] == sorted((each.same for each in found), reverse=True)
+    for each in found:
+        assert each.text.strip() and "\n" not in each.text
+        words = before[-each.same :]
+        assert (words + each.text) in before or (words + each.text) in after
+        if after.partition("\n")[0].strip():
+            assert not unbalanced_brackets(each.text)
+
+
+def test_a_large_document_is_looked_at_near_the_hole() -> None:
+    before = "needle = 1\n" + "x = 2\n" * 10_000 + "needle"
+    assert continuations(before, "\n" * 100_000, 3) == []

@@ -179,7 +179,8 @@ class Denoiser:
 
 def _given(draft: Draft, sites: Sequence[Site], device: torch.device) -> Tensor | None:
     """The tokens [N] int64 that are to be committed at the sites of a draft whose tokens are given."""
-    given = [hole.given[site.slot] for site in sites if (hole := draft.holes[site.hole]).given is not None]
+    tokens = [hole.given for hole in draft.holes]
+    given = [of_hole[site.slot] for site in sites if (of_hole := tokens[site.hole]) is not None]
     return torch.tensor(given, device=device) if given else None
 
 

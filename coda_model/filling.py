@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from coda_model.confidence import Calibration
 from coda_model.context import cut_context
 from coda_model.denoise import Denoiser
 from coda_model.draft import MASK, Draft, OpenHole
@@ -48,7 +49,9 @@ class Filling:
         documents: DocumentStore,
         baselines: Baselines,
         options: InfillOptions,
+        calibration: Calibration | None,
     ) -> None:
+        self._calibration = calibration
         self._model = model
         self._tokenizer = tokenizer
         self._documents = documents
@@ -283,23 +286,26 @@ class Filling:
             errors = syntax.errors(inner) if len(different) > 1 or may_shorten else 0
             tokens = sum(len(hole.slots) for hole in draft.holes)
             rank = score(draft.mean_log_probability(), agrees, errors, tokens, same[fills])
-            ranked.append((rank, errors, inner, draft))
+            ranked.append((rank, errors, inner, draft, same[fills]))
         ranked.sort(key=lambda each: -each[0])
-        candidates = [self._candidate(inner, draft) for _, _, inner, draft in ranked]
+        candidates = [self._candidate(inner, draft, found) for _, _, inner, draft, found in ranked]
         if may_shorten:
-            texts = [fill for _, _, (fill,), _ in ranked]
+            texts = [fill for _, _, (fill,), *_ in ranked]
             shorter = shortened(texts, lambda fill: syntax.errors([fill]), least=min(each[1] for each in ranked))
             if shorter is not None:
                 number, text = shorter
                 kept = self._tokens_of(edges[0].opening + text, ranked[number][3].holes[0])
-                candidates.insert(0, self._candidate((text,), ranked[number][3], kept))
+                candidates.insert(0, self._candidate((text,), ranked[number][3], 0, kept))
         return tuple(candidates)
 
-    def _candidate(self, fills: tuple[str, ...], draft: Draft, tokens: int | None = None) -> Candidate:
+    def _candidate(self, fills: tuple[str, ...], draft: Draft, same: int, tokens: int | None = None) -> Candidate:
         """A draft's fills as an answer; `tokens` of them where the fill of the only hole is the start of it."""
         values = [hole.log_probabilities[:tokens] for hole in draft.holes]
         mean = draft.mean_log_probability() if tokens is None else sum(values[0]) / len(values[0])
-        return Candidate(fills, math.exp(mean), tuple(tuple(map(math.exp, of_hole)) for of_hole in values))
+        confidence = math.exp(mean)
+        if self._calibration is not None:
+            confidence = self._calibration.confidence(sum(map(sum, values)), same)
+        return Candidate(fills, confidence, tuple(tuple(map(math.exp, of_hole)) for of_hole in values), same)
 
     def _tokens_of(self, text: str, hole: OpenHole) -> int:
         """How many of a hole's tokens its first characters, `text`, take."""

@@ -6,6 +6,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from coda_model.checkpoint import read_config, read_weights
+from coda_model.confidence import Calibration, read_calibration
 from coda_model.context import fit_holes, split_segments
 from coda_model.filling import Filling, Plan
 from coda_model.forward import Work, compute
@@ -37,7 +38,9 @@ class Infiller:
         path: str,
         kept_documents: int = 0,
         number_format: NumberFormat | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
+        self.calibration = calibration
         self.model = model
         self.tokenizer = tokenizer
         self.name = name
@@ -59,7 +62,8 @@ class Infiller:
         config = read_config(folder)
         tokenizer = CodeTokenizer.from_folder(folder, config.vocab_size)
         model = read_weights(folder, config, place, number_format)
-        return cls(model, tokenizer, checkpoint_name(path), str(folder), kept_documents, number_format)
+        name, calibration = checkpoint_name(path), read_calibration(folder)
+        return cls(model, tokenizer, name, str(folder), kept_documents, number_format, calibration)
 
     def run(self, segments: Sequence[Segment], options: InfillOptions) -> Iterator[Progress | InfillResult]:
         """Fill the holes step by step: a Progress after every forward of the model, the InfillResult at last.
@@ -87,7 +91,7 @@ class Infiller:
 
     def plan(self, segments: Sequence[Segment], options: InfillOptions) -> Plan:
         """As `run`, but each forward is asked for: a Work, to be sent its hidden states, comes before each Progress."""
-        filling = Filling(self.model, self.tokenizer, self._documents, self._baselines, options)
+        filling = Filling(self.model, self.tokenizer, self._documents, self._baselines, options, self.calibration)
         texts, holes = split_segments(segments)
         positions = self.model.config.max_position_embeddings
         holes = fit_holes(holes, positions)

@@ -145,12 +145,14 @@ class Progress:
 class Candidate:
     """One way to fill all holes: a text a hole, and the probabilities with which its tokens were committed.
 
-    `confidence` is the geometric mean over `token_confidences` (one tuple a hole).
+    `confidence` is how likely the fill is exactly right where the checkpoint has a calibration, else the geometric mean
+    over `token_confidences` (one tuple a hole). `same` characters before the hole stand before the same fill elsewhere.
     """
 
     fills: tuple[str, ...]
     confidence: float
     token_confidences: tuple[tuple[float, ...], ...]
+    same: int = 0
 
 
 @dataclass(frozen=True)

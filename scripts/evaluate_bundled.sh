@@ -17,14 +17,16 @@ infilling=humaneval-infilling
 
 measure $infilling-single-line --data "$data/single-line.jsonl.gz" --out "$out/single-line"
 measure repo "$corpus" --holes 300 --nll-rows 40 --typist-rows 15 --out "$out/held-out"
+measure $infilling-single-line --data "$data/single-line.jsonl.gz" --lookups 0 --out "$out/single-line-alone"
+measure repo "$corpus" --holes 300 --nll-draws 0 --typist-rows 0 --lookups 0 --out "$out/held-out-alone"
 measure $infilling-random-span --data "$data/random-span.jsonl.gz" --limit 200 --out "$out/random-span"
 measure $infilling-multi-line --data "$data/multi-line.jsonl.gz" --limit 200 --out "$out/multi-line"
 for sweep in "steps 4,8,16,32,64" "algorithm entropy,origin" "refresh 1,0"; do
   read -r axis values <<<"$sweep"
   measure sweep $infilling-single-line --data "$data/single-line.jsonl.gz" --limit 100 "--$axis" "$values" --out "$out/$axis"
 done
-for pair in "algorithm/algorithm-entropy algorithm/algorithm-origin" "refresh/refresh-1 refresh/refresh-0"; do
+for pair in "single-line-alone single-line" "held-out-alone held-out" "algorithm/algorithm-entropy algorithm/algorithm-origin" "refresh/refresh-1 refresh/refresh-0"; do
   read -r one other <<<"$pair"
   coda-model eval compare "$out/$one" "$out/$other"
 done
-coda-model eval table "$out/single-line" "$out/held-out" "$out/random-span" "$out/multi-line"
+coda-model eval table "$out/single-line" "$out/held-out" "$out/single-line-alone" "$out/held-out-alone" "$out/random-span" "$out/multi-line"

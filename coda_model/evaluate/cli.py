@@ -308,6 +308,29 @@ def compare(
 
 
 @app.command(rich_help_panel="Runs")
+def calibrate(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished run, best of `repo` with hundreds of holes.")],
+    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint's folder; calibration.json is written into it.")],
+) -> None:
+    """Fit a checkpoint's confidences to a run: how likely a fill is exactly right.
+
+    By its probability and by where else it stands. Measure on other holes whether they hold. Without calibration.json a
+    confidence is the geometric mean of the tokens' probabilities.
+    """
+    from dataclasses import asdict
+
+    from coda_model.confidence import FILE
+    from coda_model.evaluate.calibration import fit_calibration
+    from coda_model.evaluate.records import read_rows_of, write_json
+
+    if not (checkpoint / "config.json").is_file():
+        raise CodaError(f"{checkpoint} is no checkpoint: config.json is missing.")
+    calibration = fit_calibration(read_rows_of(folder))
+    write_json(checkpoint / FILE, asdict(calibration))
+    stdout.print(f"{checkpoint / FILE}: {calibration}", highlight=False)
+
+
+@app.command(rich_help_panel="Runs")
 def table(folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")]) -> None:
     """Print the results of runs as Markdown tables, for a document."""
     from coda_model.evaluate.records import RESULTS, read_json

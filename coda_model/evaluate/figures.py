@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from coda_model.evaluate.calibration import calibrate
 from coda_model.evaluate.measures import FLOORS, floor_fill
+from coda_model.evaluate.reliability import calibrate
 from coda_model.evaluate.settings import Settings
 from coda_model.evaluate.statistics import clustered_mean, clustered_ratio, pass_at_k, quantile
 from coda_model.evaluate.typist import Ask, Keystroke, Saving, requests, saved

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -87,7 +88,9 @@ class Filler:
             best = item.candidates[0]
             latency_ms = (time.perf_counter() - started) * 1e3
             rows[number] = {
-                "fill": best.fills[0], "confidence": best.confidence, "steps": item.steps, "latency_ms": latency_ms
+                "fill": best.fills[0], "confidence": best.confidence, "same": best.same,
+                "log_probability": sum(math.log(max(each, 1e-30)) for each in best.token_confidences[0]),
+                "steps": item.steps, "latency_ms": latency_ms
             }  # fmt: skip
 
         for number, job in enumerate(jobs):
@@ -148,7 +151,8 @@ class Filler:
     def _keystrokes(self, job: Job) -> list[list[Any]]:
         """The typist's requests as [confidence, shown, right, length]; contexts are kept between them, as served."""
         problem = job.problem
-        infiller = Infiller(self.infiller.model, self.infiller.tokenizer, self.infiller.name, "", kept_documents=1)
+        whole = self.infiller
+        infiller = Infiller(whole.model, whole.tokenizer, whole.name, "", 1, calibration=whole.calibration)
 
         def ask(typed: str) -> tuple[str, float]:
             hole = Hole(single_line=True, max_tokens=SINGLE_LINE_TOKENS)

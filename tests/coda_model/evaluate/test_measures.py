@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coda_model.evaluate.calibration import MIN_SHOWN, calibrate
 from coda_model.evaluate.filling import cut_at, longest_snippet
 from coda_model.evaluate.measures import edit_similarity, exact_match, floor_fill, needs_fill, parses
 from coda_model.evaluate.problems import Problem
+from coda_model.evaluate.reliability import MIN_SHOWN, calibrate
 from coda_model.evaluate.typist import Keystroke, requests, saved
 
 

@@ -174,7 +174,9 @@ RESULT = InfillResult(
             Finished(RESULT, 0.2, 4.0),
             {
                 "event": "result",
-                "candidates": [{"fills": ["a\n", "é"], "confidence": 0.5, "token_confidences": [[0.25, 1.0], [0.5]]}],
+                "candidates": [
+                    {"fills": ["a\n", "é"], "confidence": 0.5, "token_confidences": [[0.25, 1.0], [0.5]], "same": 0}
+                ],
                 "steps": 3,
                 "length_policy": "expand-delete",
                 "timings": {"queue_ms": 0.2, "tokenize_ms": 1.0, "model_ms": 2.0, "total_ms": 4.0},

@@ -1,0 +1,60 @@
+"""Fitting a checkpoint's confidences to the rows of a run."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from coda_model.confidence import Calibration, read_calibration
+from coda_model.errors import CodaError
+from coda_model.evaluate.calibration import fit_calibration
+from coda_model.evaluate.cli import app
+
+
+def rows(count: int, truth: Calibration, seed: int = 0) -> list[dict]:
+    draw = random.Random(seed)
+    made = []
+    for number in range(count):
+        value, same = -draw.expovariate(0.2), draw.choice([0, 0, 5, 20, 60])
+        right = draw.random() < truth.confidence(value, same)
+        made.append({"id": str(number), "fill": "x", "log_probability": value, "same": same, "exact": right})
+    return made
+
+
+def test_the_weights_of_many_rows_are_found_again() -> None:
+    truth = Calibration(-0.5, 0.3, 0.6)
+    found = fit_calibration(rows(20_000, truth))
+    assert found.intercept == pytest.approx(truth.intercept, abs=0.1)
+    assert found.log_probability == pytest.approx(truth.log_probability, abs=0.05)
+    assert found.same == pytest.approx(truth.same, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        rows(10, Calibration(0.0, 0.1, 0.0)),
+        [row | {"exact": True} for row in rows(100, Calibration(0.0, 0.1, 0.0))],
+        [row | {"fill": "  "} for row in rows(100, Calibration(0.0, 0.1, 0.0))],
+        [row | {"log_probability": None} for row in rows(100, Calibration(0.0, 0.1, 0.0))],
+        [],
+    ],
+)
+def test_too_little_to_fit(made: list[dict]) -> None:
+    with pytest.raises(CodaError, match="A calibration needs 50 fills of holes"):
+        fit_calibration(made)
+
+
+def test_the_command_writes_it_into_the_checkpoint(tmp_path: Path) -> None:
+    run, checkpoint = tmp_path / "run", tmp_path / "model"
+    run.mkdir()
+    checkpoint.mkdir()
+    made = rows(300, Calibration(-0.5, 0.3, 0.6))
+    (run / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    refused = CliRunner().invoke(app, ["calibrate", str(run), str(checkpoint)])
+    assert refused.exit_code == 1
+    assert not any(checkpoint.iterdir())
+    (checkpoint / "config.json").write_text("{}")
+    assert CliRunner().invoke(app, ["calibrate", str(run), str(checkpoint)]).exit_code == 0
+    assert read_calibration(checkpoint) == fit_calibration(made)

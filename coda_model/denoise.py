@@ -127,8 +127,6 @@ class Denoiser:
             if (ids := self._only(draft.holes[site.hole], site.slot)) is not None:
                 kept = row_V[ids]
                 row_V.fill_(-torch.inf)[ids] = kept
-            elif site.slot == 0 and draft.holes[site.hole].never_empty and self.model.config.finds_length:
-                row_V[self.model.config.delete_token_id] = -torch.inf
         if (expand := self.model.config.expand_token_id) is not None:
             forbid_unlikely_growth(logits_NxV, expand)
         return logits_NxV

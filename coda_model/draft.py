@@ -33,8 +33,7 @@ class OpenHole:
     grows into what it was before grows no more, or a model may expand and delete in turn; nor does one whose tokens
     have begun to repeat themselves, for each repetition makes the next surer. `opening` and `closing` are the ids that
     may stand in the first and in the last slot, where not all may. Where the tokens are `given`, one for each slot, the
-    model only says how likely they are, and in which order it would commit them. The first slot of a hole that is
-    `never_empty` is never deleted.
+    model only says how likely they are, and in which order it would commit them.
     """
 
     slots: list[int | None]
@@ -45,7 +44,6 @@ class OpenHole:
     opening: torch.Tensor | None = None
     closing: torch.Tensor | None = None
     given: list[int] | None = None
-    never_empty: bool = False
     log_probabilities: list[float] = field(init=False)
     delete_log_probabilities: list[float] = field(default_factory=list)
     _grown: set[tuple[int | None, ...]] = field(default_factory=set)

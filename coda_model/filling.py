@@ -184,10 +184,7 @@ class Filling:
         return [drafts[start : start + size] for start in range(0, len(drafts), size)]
 
     def _start(self, holes: list[Hole], edges: list[Edges], lengths: list[list[int]], count: int) -> list[Draft]:
-        """`count` drafts: the first of each choice of lengths at the wanted temperature, the others warmer.
-
-        The first may find that nothing is missing; the others say what would stand there all the same.
-        """
+        """`count` drafts: the first of each choice of lengths at the wanted temperature, the others warmer."""
         choices = max(map(len, lengths))
         wanted = self._options.temperature
         warm = max(wanted, _ALTERNATIVE_TEMPERATURE)
@@ -199,7 +196,6 @@ class Filling:
                 [options_of_hole[i % choices % len(options_of_hole)] for options_of_hole in lengths],
                 wanted if i < choices else warm,
                 self._options.seed + i,
-                never_empty=i > 0,
             )
             for i in range(count)
         ]
@@ -212,7 +208,6 @@ class Filling:
         lengths: list[int],
         temperature: float,
         seed: int,
-        never_empty: bool = False,
     ) -> Draft:
         tokenizer = self._tokenizer
         open_holes = [
@@ -224,7 +219,6 @@ class Filling:
                 expansions_left=hole.max_tokens,
                 opening=tokenizer.starting_with(edge.opening) if edge.opening else None,
                 closing=tokenizer.ending_with(edge.closing) if edge.closing else None,
-                never_empty=never_empty,
             )
             for hole, edge, length in zip(holes, edges, lengths, strict=True)
         ]
@@ -290,36 +284,28 @@ class Filling:
         for (fills, draft), agrees in zip(different.items(), agreement, strict=True):
             inner = tuple(edge.inner(fill) for edge, fill in zip(edges, fills, strict=True))
             errors = syntax.errors(inner) if len(different) > 1 or may_shorten else 0
-            tokens = sum(len(hole.slots) for hole in draft.holes) if any(inner) else 0
+            tokens = sum(len(hole.slots) for hole in draft.holes)
             rank = score(draft.mean_log_probability(), agrees, errors, tokens, same[fills])
             ranked.append((rank, errors, inner, draft, same[fills]))
         ranked.sort(key=lambda each: -each[0])
-        # How sure the model is that nothing is missing: no text is likelier than what that leaves.
-        empty = (draft.mean_log_probability() for *_, inner, draft, _ in ranked if not any(inner))
-        nothing = max(map(math.exp, empty), default=0.0)
-        candidates = [
-            self._candidate(inner, draft, found, 1 - nothing if any(inner) else 1) for *_, inner, draft, found in ranked
-        ]
+        candidates = [self._candidate(inner, draft, found) for _, _, inner, draft, found in ranked]
         if may_shorten:
             texts = [fill for _, _, (fill,), *_ in ranked]
             shorter = shortened(texts, lambda fill: syntax.errors([fill]), least=min(each[1] for each in ranked))
             if shorter is not None:
                 number, text = shorter
                 kept = self._tokens_of(edges[0].opening + text, ranked[number][3].holes[0])
-                candidates.insert(0, self._candidate((text,), ranked[number][3], 0, 1 - nothing, kept))
+                candidates.insert(0, self._candidate((text,), ranked[number][3], 0, kept))
         return tuple(candidates)
 
-    def _candidate(
-        self, fills: tuple[str, ...], draft: Draft, same: int, share: float, tokens: int | None = None
-    ) -> Candidate:
-        """A draft's fills as an answer, with a `share` of their confidence; `tokens` of them where the fill of the only
-        hole is the start of it."""
+    def _candidate(self, fills: tuple[str, ...], draft: Draft, same: int, tokens: int | None = None) -> Candidate:
+        """A draft's fills as an answer; `tokens` of them where the fill of the only hole is the start of it."""
         values = [hole.log_probabilities[:tokens] for hole in draft.holes]
         mean = draft.mean_log_probability() if tokens is None else sum(values[0]) / len(values[0])
         confidence = math.exp(mean)
         if self._calibration is not None:
             confidence = self._calibration.confidence(sum(map(sum, values)), same)
-        return Candidate(fills, confidence * share, tuple(tuple(map(math.exp, of_hole)) for of_hole in values), same)
+        return Candidate(fills, confidence, tuple(tuple(map(math.exp, of_hole)) for of_hole in values), same)
 
     def _tokens_of(self, text: str, hole: OpenHole) -> int:
         """How many of a hole's tokens its first characters, `text`, take."""
@@ -332,7 +318,7 @@ def _distinct(drafts: Sequence[Draft]) -> list[Draft]:
     seen: set[tuple] = set()
     kept = []
     for draft in drafts:
-        state = tuple((hole.may_expand, hole.never_empty, *hole.slots, *(hole.given or ())) for hole in draft.holes)
+        state = tuple((hole.may_expand, *hole.slots, *(hole.given or ())) for hole in draft.holes)
         if draft.temperature > 0 or state not in seen:
             kept.append(draft)
         if draft.temperature == 0:

@@ -19,8 +19,6 @@ AGREEMENT_WEIGHT = 0.5
 TOKEN_WORTH, MOST_TOKENS = 0.05, 12
 # What it is worth that the fill stands elsewhere after the same characters, for each e-fold of them beyond two.
 SAME_WORTH = 0.6
-# What it costs to say nothing: a model is surer of that than of any text, and whoever asks wants to see one.
-EMPTY_COST = 3.0
 # Tokens behind each hole that are asked for.
 _FOLLOWING = 3
 
@@ -39,8 +37,7 @@ def score(mean_log_probability: float, agreement: float, errors: int, tokens: in
     """
     sure = mean_log_probability + AGREEMENT_WEIGHT * agreement
     found = SAME_WORTH * math.log(max(same - 2, 1))
-    nothing = EMPTY_COST if not tokens else 0.0
-    return sure - ERROR_COST * errors + TOKEN_WORTH * min(tokens, MOST_TOKENS) + found - nothing
+    return sure - ERROR_COST * errors + TOKEN_WORTH * min(tokens, MOST_TOKENS) + found
 
 
 def agreements(denoiser: Denoiser, windowed: WindowedForward, drafts: Sequence[Draft]) -> Steps[list[float]]:

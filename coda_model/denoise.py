@@ -91,7 +91,7 @@ class Denoiser:
             sure = adaptive_commits(samples.confidence, self.options.algorithm, self.options.bound)
             count = max(sure, even_commits(len(sites), steps_left))
             chosen = choose_positions(samples.confidence, count, self.options.alg_temp, draft.generator).tolist()
-            if sure and self.options.apart:
+            if self.options.algorithm == "entropy_bound" and self.options.apart:
                 chosen = with_distant(chosen, samples.confidence, [site.row for site in sites], self.options.apart)
             self._commit(draft, sites, samples, chosen)
 

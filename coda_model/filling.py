@@ -195,7 +195,7 @@ class Filling:
                 edges,
                 [options_of_hole[i % choices % len(options_of_hole)] for options_of_hole in lengths],
                 wanted if i < choices else warm,
-                self._options.seed + i,
+                self._options.seed + (i if i < choices else i - choices + 1),
             )
             for i in range(count)
         ]

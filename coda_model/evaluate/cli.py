@@ -66,7 +66,7 @@ Lookups = Annotated[
 ]
 Apart = Annotated[
     int,
-    typer.Option(min=0, help="Distance of unsure tokens committed in one step, if the algorithm adapts; 0: never."),
+    typer.Option(min=0, help="Distance of unsure tokens that entropy_bound commits in one step; 0: never."),
 ]
 Context = Annotated[int, typer.Option(help="Tokens the model sees around a hole.")]
 MaxTokens = Annotated[

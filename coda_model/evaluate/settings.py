@@ -25,7 +25,7 @@ class Settings:
         starts: lengths that a hole of unknown length is tried from.
         lookups: fills of a line that are taken from elsewhere in the document, for the model to judge.
         steps: denoising steps; None is one a token, or as the algorithm decides.
-        apart: distance from which an adaptive algorithm commits unsure tokens side by side; 0 is never.
+        apart: distance from which `entropy_bound` commits unsure tokens side by side; 0 is never.
         refresh: 1 recomputes everything at each step (exact), 0 is windowed.
         nll_draws: draws of the likelihood bound a row, 0 for none; over the first `nll_rows` rows.
         typist_rows: rows that the simulated typist walks.

@@ -256,7 +256,7 @@ def test_the_grid_takes_the_length_the_model_is_surest_of(tiny_config: ModelConf
         ("entropy_bound", 8, 8),
         ("entropy_bound", 4, 4),
         ("entropy_bound", 1, 1),
-        ("threshold", 8, 8),
+        ("threshold", 8, 32),
         ("entropy", 8, 32),
     ],
 )

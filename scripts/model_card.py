@@ -78,8 +78,8 @@ A masked-diffusion infiller for code, Python first: CoDA's architecture (bidirec
 arXiv 2510.03270) with {config.parameters / 1e6:.1f} million parameters, {config.num_hidden_layers} layers of width
 {config.hidden_size}, a vocabulary of {config.vocab_size:,} and {config.max_position_embeddings} positions. It knows
 `<|expand|>` and `<|delete|>`, so it finds the length of a fill by itself. Made from nothing by this repository's own
-commands, on two CPU cores; the weights are Apache-2.0 like the code. It is very small and was trained for three and a half
-hours: expect idioms and repetitions of what stands nearby, not understanding.
+commands, on two CPU cores; the weights are Apache-2.0 like the code. It is very small and was trained
+for hours, not days: expect idioms and repetitions of what stands nearby, not understanding.
 
 ## How it was made
 

@@ -119,7 +119,8 @@ class Filling:
         """Lengths to start from: that of an earlier answer, and for a model that grows and shrinks holes other ones."""
         of_draft = [max(len(drafted) - edge.tokens, 1)] if drafted else []
         if self._model.config.finds_length or not drafted:
-            return of_draft + first_guesses(hole, hint_tokens, self._options.starts)
+            starts = self._options.starts if self._options.algorithm == "entropy_bound" else 1
+            return of_draft + first_guesses(hole, hint_tokens, starts)
         return of_draft
 
     def _hint_tokens(self, hole: Hole) -> int:

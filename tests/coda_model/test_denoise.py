@@ -194,7 +194,7 @@ def test_drafts_that_come_to_the_same_go_on_as_one(tiny_config: ModelConfig, cod
         return compute(works)
 
     oracle.compute = counting  # type: ignore[method-assign]
-    result = oracle.fill(["P", Hole(single_line=True), "S"], algorithm="entropy", refresh=1)
+    result = oracle.fill(["P", Hole(single_line=True), "S"], bound=0.0, apart=0, refresh=1)
     assert result.candidates[0].fills == (coder.decode(middle),)
     assert rows[0] == 9
     assert rows == sorted(rows, reverse=True)

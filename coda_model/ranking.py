@@ -1,11 +1,11 @@
 """Which of several fills is the best: how sure the model is, whether the document parses, what follows."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
+from coda_model.confidence import log_same
 from coda_model.denoise import Denoiser
 from coda_model.draft import MASK, Draft
 from coda_model.forward import Steps
@@ -36,7 +36,7 @@ def score(mean_log_probability: float, agreement: float, errors: int, tokens: in
     The weights are those that did best on 250 holes of the bundled model's held-out packages (docs/log.md).
     """
     sure = mean_log_probability + AGREEMENT_WEIGHT * agreement
-    found = SAME_WORTH * math.log(max(same - 2, 1))
+    found = SAME_WORTH * log_same(same)
     return sure - ERROR_COST * errors + TOKEN_WORTH * min(tokens, MOST_TOKENS) + found
 
 

@@ -14,7 +14,7 @@ from coda_model.denoise import Denoiser
 from coda_model.draft import MASK, Draft, OpenHole
 from coda_model.forward import Steps, Work
 from coda_model.heal import Edges, open_edges
-from coda_model.length import Baselines, best_lengths, first_guesses, length_grid
+from coda_model.length import Baselines, Start, best_lengths, first_starts, length_grid
 from coda_model.lookup import continuations
 from coda_model.ranking import agreements, score
 from coda_model.redraft import ROUNDS, drafted_tokens, keep_likely
@@ -83,10 +83,10 @@ class Filling:
         drafted = [drafted_tokens(hole, edge, tokenizer) for hole, edge in zip(holes, edges, strict=True)]
         if policy == "grid" and not any(drafted):
             grids = [length_grid(hole, hint) for hole, hint in zip(holes, hints, strict=True)]
-            lengths = yield from self._score_grids(denoiser, windowed, holes, edges, grids)
+            starts = yield from self._score_grids(denoiser, windowed, holes, edges, grids)
         else:
-            lengths = [self._guesses(*of_hole) for of_hole in zip(holes, hints, drafted, edges, strict=True)]
-        drafts = self._start(holes, edges, lengths, max(map(len, lengths)) + options.candidates - 1)
+            starts = [self._starts(*of_hole) for of_hole in zip(holes, hints, drafted, edges, strict=True)]
+        drafts = self._start(holes, edges, starts, max(map(len, starts)) + options.candidates - 1)
         if policy != "fixed" and len(holes) == 1 and holes[0].single_line:
             others = "".join(f"{snippet.text}\n" for snippet in options.snippets)
             drafts += self._looked_up(others + texts[0], texts[1], holes[0], edges[0])
@@ -115,12 +115,12 @@ class Filling:
             return "fixed"
         return "expand-delete" if self._model.config.finds_length else "grid"
 
-    def _guesses(self, hole: Hole, hint_tokens: int, drafted: list[int], edge: Edges) -> list[int]:
-        """Lengths to start from: that of an earlier answer, and for a model that grows and shrinks holes other ones."""
-        of_draft = [max(len(drafted) - edge.tokens, 1)] if drafted else []
+    def _starts(self, hole: Hole, hint_tokens: int, drafted: list[int], edge: Edges) -> list[Start]:
+        """What to start from: the length of an earlier answer, and for a model that finds lengths other ones too."""
+        of_draft = [Start(max(len(drafted) - edge.tokens, 1), False)] if drafted else []
         if self._model.config.finds_length or not drafted:
             starts = self._options.starts if self._options.algorithm == "entropy_bound" else 1
-            return of_draft + first_guesses(hole, hint_tokens, starts)
+            return of_draft + first_starts(hole, hint_tokens, starts)
         return of_draft
 
     def _hint_tokens(self, hole: Hole) -> int:
@@ -144,12 +144,11 @@ class Filling:
         holes: list[Hole],
         edges: list[Edges],
         grids: list[list[int]],
-    ) -> Generator[Work | Progress, Any, list[list[int]]]:
+    ) -> Generator[Work | Progress, Any, list[list[Start]]]:
         """The best two lengths of each hole by its first step's confidence; several holes walk their grids together."""
-        grid = [
-            self._draft(self._context, holes, edges, [lengths[min(i, len(lengths) - 1)] for lengths in grids], 0.0, 0)
-            for i in range(max(map(len, grids)))
-        ]
+        rounds = range(max(map(len, grids)))
+        starts = [[Start(lengths[min(i, len(lengths) - 1)], True) for lengths in grids] for i in rounds]
+        grid = [self._draft(self._context, holes, edges, of_round, 0.0, 0) for of_round in starts]
         if self._options.refresh != 1:
             first = grid[0].assemble(self._model.config.mask_token_id)
             yield from self._timed(windowed.read_context(grid[0], first), grid)
@@ -160,7 +159,7 @@ class Filling:
         best = []
         for hole, lengths, of_hole in zip(holes, grids, zip(*means, strict=True), strict=True):
             compared = self._baselines.compared(lengths, of_hole[: len(lengths)], hole)
-            best.append(best_lengths(lengths, compared, count=2))
+            best.append([Start(length, True) for length in best_lengths(lengths, compared, count=2)])
         return best
 
     def _measure_baselines(
@@ -171,7 +170,7 @@ class Filling:
         alone = WindowedForward(self._model, texts, refresh=1)
         for hole, lengths in zip(holes, grids, strict=True):
             missing = self._baselines.missing(lengths, hole)
-            drafts = [self._draft(texts, [hole], [Edges()], [length], 0.0, 0) for length in missing]
+            drafts = [self._draft(texts, [hole], [Edges()], [Start(length, True)], 0.0, 0) for length in missing]
             for part in self._parts(drafts):
                 means = yield from self._timed(denoiser.with_forward(alone).first_step_confidence(part), part)
                 self._baselines.note([len(draft.holes[0].slots) for draft in part], [mean for (mean,) in means], hole)
@@ -184,9 +183,9 @@ class Filling:
         size = max(_MOST_MEMORY // (token * longest * self._model.model.norm.weight.element_size()), 1)
         return [drafts[start : start + size] for start in range(0, len(drafts), size)]
 
-    def _start(self, holes: list[Hole], edges: list[Edges], lengths: list[list[int]], count: int) -> list[Draft]:
-        """`count` drafts: the first of each choice of lengths at the wanted temperature, the others warmer."""
-        choices = max(map(len, lengths))
+    def _start(self, holes: list[Hole], edges: list[Edges], starts: list[list[Start]], count: int) -> list[Draft]:
+        """`count` drafts: the first of each choice of starts at the wanted temperature, the others warmer."""
+        choices = max(map(len, starts))
         wanted = self._options.temperature
         warm = max(wanted, _ALTERNATIVE_TEMPERATURE)
         return [
@@ -194,7 +193,7 @@ class Filling:
                 self._context,
                 holes,
                 edges,
-                [options_of_hole[i % choices % len(options_of_hole)] for options_of_hole in lengths],
+                [options_of_hole[i % choices % len(options_of_hole)] for options_of_hole in starts],
                 wanted if i < choices else warm,
                 self._options.seed + (i if i < choices else i - choices + 1),
             )
@@ -206,22 +205,22 @@ class Filling:
         texts: list[list[int]],
         holes: list[Hole],
         edges: list[Edges],
-        lengths: list[int],
+        starts: list[Start],
         temperature: float,
         seed: int,
     ) -> Draft:
         tokenizer = self._tokenizer
         open_holes = [
             OpenHole(
-                slots=[MASK] * (length + edge.tokens),
+                slots=[MASK] * (start.tokens + edge.tokens),
                 max_tokens=hole.max_tokens + edge.tokens,
-                fixed=hole.length is not None or not self._model.config.finds_length,
+                fixed=start.fixed or not self._model.config.finds_length,
                 single_line=hole.single_line,
                 expansions_left=hole.max_tokens,
                 opening=tokenizer.starting_with(edge.opening) if edge.opening else None,
                 closing=tokenizer.ending_with(edge.closing) if edge.closing else None,
             )
-            for hole, edge, length in zip(holes, edges, lengths, strict=True)
+            for hole, edge, start in zip(holes, edges, starts, strict=True)
         ]
         device = self._model.model.embed_tokens.weight.device
         return Draft(texts, open_holes, temperature, torch.Generator(device).manual_seed(seed))
@@ -232,8 +231,8 @@ class Filling:
         for found in continuations(before, after, self._options.lookups):
             tokens = self._tokenizer.encode(edge.opening + found.text + edge.closing)
             if len(tokens) <= hole.max_tokens + edge.tokens:
-                draft = self._draft(self._context, [hole], [Edges()], [len(tokens)], 0.0, 0)
-                draft.holes[0].given, draft.holes[0].fixed, draft.same = tokens, True, found.same
+                draft = self._draft(self._context, [hole], [Edges()], [Start(len(tokens), True)], 0.0, 0)
+                draft.holes[0].given, draft.same = tokens, found.same
                 drafts.append(draft)
         return drafts
 
@@ -285,8 +284,8 @@ class Filling:
         for (fills, draft), agrees in zip(different.items(), agreement, strict=True):
             inner = tuple(edge.inner(fill) for edge, fill in zip(edges, fills, strict=True))
             errors = syntax.errors(inner) if len(different) > 1 or may_shorten else 0
-            tokens = sum(len(hole.slots) for hole in draft.holes)
-            rank = score(draft.mean_log_probability(), agrees, errors, tokens, same[fills])
+            is_blank = not "".join(inner).strip()
+            rank = score(draft.mean_log_probability(), agrees, errors, is_blank, same[fills])
             ranked.append((rank, errors, inner, draft, same[fills]))
         ranked.sort(key=lambda each: -each[0])
         candidates = [self._candidate(inner, draft, found) for _, _, inner, draft, found in ranked]

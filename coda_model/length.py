@@ -2,30 +2,42 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from coda_model.request import Hole
 
-# Tokens a hole starts with when the model itself grows and shrinks it, the best guess first: what it grows into depends
-# on where it starts, so several drafts start apart and the best is taken (docs/log.md).
-SINGLE_LINE_STARTS, BLOCK_STARTS = (12, 1, 4, 24, 2, 8, 3, 16, 6), (32, 4, 16, 48, 8)
+
+class Start(NamedTuple):
+    """Tokens a hole starts with, and whether it stays so long."""
+
+    tokens: int
+    fixed: bool
+
+
+# What a hole becomes depends on where it starts, so several drafts start apart and the best is taken. Of a hole that
+# may shrink little is left: where the model cannot say which token comes, that none comes is likelier than each of
+# them. So most drafts keep their length (docs/log.md). The best guess first, and that one grows and shrinks.
+SINGLE_LINE_STARTS = (Start(12, False), *(Start(length, True) for length in (4, 2, 6, 1, 3, 8, 5, 10, 7, 12)))
+BLOCK_STARTS = (Start(32, False), *(Start(length, True) for length in (12, 24, 6, 36)), Start(4, False))
 # The same as parts of a hint's length.
-_HINT_SHARES = (1, 0.25, 0.5, 1.5)
+_HINT_SHARES = (0.5, 1, 0.25, 0.75, 1.25)
 # Lengths tried when the model cannot: dense where most fills are.
 GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
 
 
-def first_guesses(hole: Hole, hint_tokens: int, most: int) -> list[int]:
-    """Numbers of masks to start with, each from 1 to `hole.max_tokens`, at most `most` different ones, the best first.
+def first_starts(hole: Hole, hint_tokens: int, most: int) -> list[Start]:
+    """What to start from, 1 to `hole.max_tokens` tokens each, at most `most` different ones, the best guess first.
 
     `hint_tokens` is 0 without a hint.
     """
     if hole.length is not None:
-        return [hole.length]
-    starts = SINGLE_LINE_STARTS if hole.single_line else BLOCK_STARTS
-    guesses = [round(hint_tokens * share) for share in _HINT_SHARES] if hint_tokens else starts
-    return list(dict.fromkeys(min(max(guess, 1), hole.max_tokens) for guess in guesses))[:most]
+        return [Start(hole.length, True)]
+    starts: Sequence[Start] = SINGLE_LINE_STARTS if hole.single_line else BLOCK_STARTS
+    if hint_tokens:
+        starts = [Start(hint_tokens, False), *(Start(round(hint_tokens * share), True) for share in _HINT_SHARES)]
+    return list(dict.fromkeys(Start(min(max(tokens, 1), hole.max_tokens), fixed) for tokens, fixed in starts))[:most]
 
 
 def length_grid(hole: Hole, hint_tokens: int) -> list[int]:

@@ -13,31 +13,31 @@ from coda_model.windowed import WindowedForward
 
 # What an error in the syntax costs, in nats: more than the usual difference between any two fills.
 ERROR_COST = 5.0
+# Whoever asks for a fill wants one: what it costs to have nothing or white space alone.
+BLANK_COST = 5.0
 # The model's view of what follows a fill says less of it than that of the fill itself.
-AGREEMENT_WEIGHT = 0.5
-# A mean over few tokens is high more easily: what a token more is worth, up to so many, in nats.
-TOKEN_WORTH, MOST_TOKENS = 0.05, 12
+AGREEMENT_WEIGHT = 0.1
 # What it is worth that the fill stands elsewhere after the same characters, for each e-fold of them beyond two.
 SAME_WORTH = 0.6
 # Tokens behind each hole that are asked for.
 _FOLLOWING = 3
 
 
-def score(mean_log_probability: float, agreement: float, errors: int, tokens: int, same: int = 0) -> float:
+def score(mean_log_probability: float, agreement: float, errors: int, is_blank: bool, same: int = 0) -> float:
     """A fill's rank among others, in nats a token.
 
     Args:
         mean_log_probability: of its tokens.
         agreement: the mean log-probability of what follows it.
         errors: places where the document does not parse with it.
-        tokens: its length.
+        is_blank: whether it is empty or white space.
         same: characters before the hole after which it stands elsewhere in the document too; 0 where it does not.
 
     The weights are those that did best on 250 holes of the bundled model's held-out packages (docs/log.md).
     """
     sure = mean_log_probability + AGREEMENT_WEIGHT * agreement
     found = SAME_WORTH * log_same(same)
-    return sure - ERROR_COST * errors + TOKEN_WORTH * min(tokens, MOST_TOKENS) + found
+    return sure - ERROR_COST * errors - BLANK_COST * is_blank + found
 
 
 def agreements(denoiser: Denoiser, windowed: WindowedForward, drafts: Sequence[Draft]) -> Steps[list[float]]:

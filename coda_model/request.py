@@ -13,7 +13,7 @@ Priority = Literal["typed", "background"]
 
 MAX_HOLE_TOKENS = 512
 MAX_CANDIDATES = 8
-MAX_STARTS = 9
+MAX_STARTS = 11
 APART = 8
 LOOKUPS, MAX_LOOKUPS = 3, 8
 MAX_STEPS = 4096

@@ -16,6 +16,7 @@ from torch import Tensor
 from coda_model.config import ModelConfig
 from coda_model.denoise import Denoiser, forbid_unlikely_growth, trailing_deletes
 from coda_model.draft import MASK, Draft, OpenHole, repeats_itself
+from coda_model.filling import _distinct
 from coda_model.forward import Rows, Work
 from coda_model.infill import Infiller
 from coda_model.request import Hole, InfillOptions, InfillResult, Segment
@@ -69,7 +70,8 @@ def knows(middle: list[int], config: ModelConfig) -> Callable[[list[int]], list[
         wanted = [*middle[:slots], *[shrink] * (slots - len(middle))]
         if slots < len(middle):
             masks = [i for i, token in enumerate(ids[len(PREFIX) :][:slots]) if token == config.mask_token_id]
-            wanted[masks[-1]] = grow
+            if masks:
+                wanted[masks[-1]] = grow
         return [*PREFIX, *wanted, *SUFFIX]
 
     return answer
@@ -95,7 +97,8 @@ def test_the_length_is_found_from_any_first_guess(
     tiny_config: ModelConfig, coder: CodeTokenizer, middle: list[int], guess: int, single_line: bool
 ) -> None:
     oracle = Oracle(tiny_config, coder, knows(middle, tiny_config))
-    result = oracle.fill(["P", Hole(hint="x" * guess, single_line=single_line, max_tokens=50), "S"], refresh=1)
+    hole = Hole(hint="x" * guess, single_line=single_line, max_tokens=50)
+    result = oracle.fill(["P", hole, "S"], starts=1, refresh=1)
     assert result.candidates[0].fills == (coder.decode(middle),)
     assert result.length_policy == "expand-delete"
     assert result.steps == oracle.forwards
@@ -105,7 +108,7 @@ def test_the_length_is_found_from_any_first_guess(
 
 def test_growth_ends_at_max_tokens(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
     oracle = Oracle(tiny_config, coder, knows(list(range(40, 80)), tiny_config))
-    result = oracle.fill(["P", Hole(hint="x", max_tokens=7), "S"], refresh=1)
+    result = oracle.fill(["P", Hole(hint="x", max_tokens=7), "S"], starts=1, refresh=1)
     assert len(result.candidates[0].token_confidences[0]) == 7
 
 
@@ -113,7 +116,7 @@ def test_growth_ends_at_max_tokens(tiny_config: ModelConfig, coder: CodeTokenize
 def test_a_model_that_only_edits_comes_to_an_end(tiny_config: ModelConfig, coder: CodeTokenizer, wanted: str) -> None:
     token = getattr(tiny_config, f"{wanted}_token_id")
     oracle = Oracle(tiny_config, coder, lambda ids: [token] * len(ids))
-    result = oracle.fill(["P", Hole(max_tokens=9, single_line=True), "S"], refresh=1)
+    result = oracle.fill(["P", Hole(max_tokens=9, single_line=True), "S"], starts=1, refresh=1)
     (fill,), probabilities = result.candidates[0].fills, result.candidates[0].token_confidences[0]
     assert len(probabilities) == (0 if wanted == "delete" else 9)
     assert not any(special in fill for special in ("<|", "\ufffd", "\n"))
@@ -156,7 +159,7 @@ def test_a_fill_that_breaks_the_syntax_ends_earlier(
     tiny_config: ModelConfig, coder: CodeTokenizer, text: str, language: str | None, expected: str
 ) -> None:
     oracle = Oracle(tiny_config, coder, knows(spelled(text, coder), tiny_config))
-    result = oracle.fill(["x =", Hole(single_line=True), "\n\n"], language=language, refresh=1)
+    result = oracle.fill(["x =", Hole(single_line=True), "\n\n"], language=language, starts=1, refresh=1)
     best = result.candidates[0]
     assert best.fills == (expected,)
     assert len(best.token_confidences[0]) == len(expected)
@@ -183,22 +186,29 @@ def test_a_hole_starts_from_several_lengths_and_the_best_fill_is_taken(
     assert alone.candidates[0].fills == ("(" * 12,)
 
 
-def test_drafts_that_come_to_the_same_go_on_as_one(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
-    middle = list(range(50, 56))
-    oracle = Oracle(tiny_config, coder, knows(middle, tiny_config))
-    rows: list[int] = []
-    compute = oracle.compute
+def test_a_start_may_keep_its_length_and_nothing_is_the_last_choice(
+    tiny_config: ModelConfig, coder: CodeTokenizer
+) -> None:
+    """This model would delete every mask; where it may not, it writes what it is less sure of."""
+    shrink = tiny_config.delete_token_id
+    assert shrink is not None
+    oracle = Oracle(tiny_config, coder, lambda ids: [shrink] * len(ids))
+    document: list[Segment] = ["x =", Hole(single_line=True), "\n\n"]
+    result = oracle.fill(document, candidates=8, refresh=1)
+    lengths = [len(candidate.token_confidences[0]) for candidate in result.candidates]
+    assert 0 not in lengths
+    assert len(set(lengths)) == 8
+    assert oracle.fill(document, starts=1, refresh=1).candidates[0].fills == ("",)
 
-    def counting(works: Sequence[Work]) -> list[list[Tensor]]:
-        rows.append(sum(len(work.rows) for work in works))
-        return compute(works)
 
-    oracle.compute = counting  # type: ignore[method-assign]
-    result = oracle.fill(["P", Hole(single_line=True), "S"], bound=0.0, apart=0, refresh=1)
-    assert result.candidates[0].fills == (coder.decode(middle),)
-    assert rows[0] == 9
-    assert rows == sorted(rows, reverse=True)
-    assert sum(rows) < 9 * len(rows)
+def test_drafts_that_come_to_the_same_go_on_as_one() -> None:
+    def draft(slots: list[int | None], temperature: float = 0.0, **changes: object) -> Draft:
+        return replace(draft_of(open_hole(slots, **changes)), temperature=temperature)
+
+    first = draft([50, MASK])
+    others = [draft([MASK, 50]), draft([50, MASK], fixed=True), draft([50, MASK], given=[50, 51])]
+    warm = [draft([50, MASK], temperature=0.5)] * 2
+    assert _distinct([first, draft([50, MASK]), *others, *warm]) == [first, *others, *warm]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 11, 12, 40])

@@ -2,25 +2,29 @@ import math
 
 import pytest
 
-from coda_model.length import Baselines, best_lengths, first_guesses, length_grid, unbalanced_brackets
+from coda_model.length import Baselines, Start, best_lengths, first_starts, length_grid, unbalanced_brackets
 from coda_model.request import Hole
 
 
 @pytest.mark.parametrize(
-    ("hole", "hint_tokens", "most", "expected"),
+    ("hole", "hint_tokens", "most", "free", "fixed"),
     [
-        (Hole(single_line=True), 0, 9, [12, 1, 4, 24, 2, 8, 3, 16, 6]),
-        (Hole(single_line=True), 0, 1, [12]),
-        (Hole(), 0, 9, [32, 4, 16, 48, 8]),
-        (Hole(max_tokens=5), 0, 9, [5, 4]),  # no length twice
-        (Hole(), 8, 9, [8, 2, 4, 12]),
-        (Hole(), 1, 9, [1, 2]),
-        (Hole(max_tokens=20), 90, 2, [20]),
-        (Hole(length=3), 7, 9, [3]),
+        (Hole(single_line=True), 0, 11, [12], [4, 2, 6, 1, 3, 8, 5, 10, 7, 12]),
+        (Hole(single_line=True), 0, 3, [12], [4, 2]),
+        (Hole(single_line=True), 0, 1, [12], []),
+        (Hole(), 0, 11, [32, 4], [12, 24, 6, 36]),
+        (Hole(max_tokens=5), 0, 11, [5, 4], [5]),  # none twice
+        (Hole(), 8, 11, [8], [4, 8, 2, 6, 10]),
+        (Hole(), 1, 11, [1], [1]),
+        (Hole(max_tokens=20), 90, 2, [20], [20]),
+        (Hole(length=3), 7, 9, [], [3]),
     ],
 )
-def test_first_guesses(hole: Hole, hint_tokens: int, most: int, expected: list[int]) -> None:
-    assert first_guesses(hole, hint_tokens, most) == expected
+def test_first_starts(hole: Hole, hint_tokens: int, most: int, free: list[int], fixed: list[int]) -> None:
+    starts = first_starts(hole, hint_tokens, most)
+    assert [start.tokens for start in starts if not start.fixed] == free
+    assert [start.tokens for start in starts if start.fixed] == fixed
+    assert hole.length is not None or starts[0] == Start(free[0], False)
 
 
 @pytest.mark.parametrize(

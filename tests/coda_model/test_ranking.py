@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from coda_model.infill import Hole, Infiller
-from coda_model.ranking import AGREEMENT_WEIGHT, ERROR_COST, SAME_WORTH, TOKEN_WORTH, score
+from coda_model.ranking import AGREEMENT_WEIGHT, BLANK_COST, ERROR_COST, SAME_WORTH, score
 from coda_model.syntax import DocumentSyntax, count_errors
 
 
@@ -57,12 +57,11 @@ def test_what_is_far_away_costs_nothing() -> None:
 
 
 def test_the_score_is_in_nats() -> None:
-    assert score(-0.5, -0.25, 0, 0) == -0.5 - 0.25 * AGREEMENT_WEIGHT
-    assert score(-0.5, -0.25, 2, 0) == score(-0.5, -0.25, 0, 0) - 2 * ERROR_COST
-    assert score(-0.5, 0, 0, 7) == pytest.approx(-0.5 + 7 * TOKEN_WORTH)
-    assert score(-0.5, 0, 0, 30) == score(-0.5, 0, 0, 12)
-    assert score(-0.5, 0, 0, 0, 3) == score(-0.5, 0, 0, 0)
-    assert score(-0.5, 0, 0, 0, 12) == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
+    assert score(-0.5, -0.25, 0, False) == -0.5 - 0.25 * AGREEMENT_WEIGHT
+    assert score(-0.5, -0.25, 2, False) == score(-0.5, -0.25, 0, False) - 2 * ERROR_COST
+    assert score(-0.5, 0, 0, True) == -0.5 - BLANK_COST
+    assert score(-0.5, 0, 0, False, 3) == score(-0.5, 0, 0, False)
+    assert score(-0.5, 0, 0, False, 12) == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
 
 
 @pytest.mark.parametrize("refresh", [0, 1])

@@ -24,12 +24,12 @@ class HolesConfig:
             such a hole is chosen all the same.
     """
 
-    line_end: float = 0.42
-    line: float = 0.18
+    line_end: float = 0.45
+    line: float = 0.15
     expression: float = 0.12
     statement: float = 0.1
-    block: float = 0.06
-    documented: float = 0.02
+    block: float = 0.08
+    documented: float = 0.0
     span: float = 0.1
     empty: float = 0.04
     counts: tuple[float, ...] = (0.75, 0.17, 0.08)
@@ -97,7 +97,9 @@ def _line_end(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Gen
 
 def _line(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
     start, end = _pick(lines, rng)
-    return _with_white_space(window, (start + _indentation(window[start:end]), end), rng)
+    if rng.random() < 0.5:
+        start += _indentation(window[start:end])
+    return start, end + int(end < len(window) and rng.random() < 0.5)
 
 
 def _expression(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
@@ -105,15 +107,22 @@ def _expression(window: str, lines: list[Span], syntax: Syntax, rng: np.random.G
 
 
 def _statement(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
-    return _with_white_space(window, _pick(syntax.statements, rng), rng)
+    return _pick(syntax.statements, rng)
 
 
 def _block(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
-    return _with_white_space(window, _pick(syntax.blocks, rng), rng)
+    return _body(window, syntax.blocks, rng)
 
 
 def _documented(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
-    return _with_white_space(window, _pick(syntax.documented, rng), rng)
+    return _body(window, syntax.documented, rng)
+
+
+def _body(window: str, bodies: list[Span], rng: np.random.Generator) -> Span:
+    start, end = _pick(bodies, rng)
+    if rng.random() < 0.5:  # with the line end and indentation that lead to it
+        start = len(window[:start].rstrip())
+    return start, end
 
 
 def _span(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
@@ -124,22 +133,6 @@ def _span(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generat
 def _empty(window: str, lines: list[Span], syntax: Syntax, rng: np.random.Generator) -> Span:
     _, end = _pick(lines, rng)
     return end, end
-
-
-def _with_white_space(window: str, span: Span, rng: np.random.Generator) -> Span:
-    """The span of whole lines, or with what stands around it: where a person or an editor cuts is not always where the
-    visible text begins and ends. Half of the spans begin earlier: at the start of their line, or at the end of the one
-    before; and two fifths end later: with their line end, or where the next line's text begins.
-    """
-    start, end = span
-    lead = window[:start]
-    line_start = lead.rfind("\n") + 1
-    if not lead[line_start:].strip():
-        start = (start, start, line_start, len(lead.rstrip()))[int(rng.integers(4))]
-    if window[end : end + 1] == "\n":
-        next_text = len(window) - len(window[end:].lstrip())
-        end = (end, end, end, end + 1, next_text)[int(rng.integers(5))]
-    return start, end
 
 
 def _pick(spans: list[Span], rng: np.random.Generator) -> Span:

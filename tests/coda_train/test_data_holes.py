@@ -98,7 +98,7 @@ def test_rest_of_a_line_from_anywhere_in_it() -> None:
 def test_whole_lines() -> None:
     found = texts(replace(NONE, line=1))
     line = "        return self"
-    assert {line, line + "\n", line.strip(), line.strip() + "\n", "\n" + line} <= found
+    assert {line, line + "\n", line.strip(), line.strip() + "\n"} <= found
     assert {text.strip() for text in found} <= {text.strip() for text in CODE.splitlines()}
 
 
@@ -114,18 +114,8 @@ def test_statements() -> None:
     found = texts(replace(NONE, statement=1))
     assert {"import os", "self.size += by * 2", "return parts[0], len(parts)"} <= found
     assert any(text.startswith("def grow") for text in found) and not any(text.startswith("def name") for text in found)
-    for text in (textwrap.dedent(text.lstrip("\n")) for text in found):
+    for text in found:
         ast.parse(text if not text.startswith("return") else f"def f():\n {text}")
-
-
-def test_what_stands_around_a_statement_may_be_missing_too() -> None:
-    """Its indentation and the line end before it; the line end behind it and the next line's indentation."""
-    found = texts(replace(NONE, statement=1), draws=2000)
-    statement, indented = "self.size += by * 2", "\n        "
-    befores, behinds = ("", indented[1:], indented), ("", "\n", indented)
-    assert {text for text in found if text.strip() == statement} == {
-        before + statement + behind for before in befores for behind in behinds
-    }
 
 
 def test_blocks() -> None:
@@ -136,9 +126,9 @@ def test_blocks() -> None:
 
 def test_documented_bodies_come_after_the_words_that_tell_what_they_do() -> None:
     body = CODE[CODE.index("parts = ") : CODE.index("\n\n\nclass")]
-    assert {text.strip() for text in texts(replace(NONE, documented=1))} == {body}
+    assert {text.lstrip() for text in texts(replace(NONE, documented=1))} == {body}
     script = SCRIPT[SCRIPT.index("let sum") : SCRIPT.index("\n}\n\nclass")]
-    assert {text.strip() for text in texts(replace(NONE, documented=1), SCRIPT, suffix=".js")} == {script}
+    assert {text.lstrip() for text in texts(replace(NONE, documented=1), SCRIPT, suffix=".js")} == {script}
 
 
 @pytest.mark.parametrize("suffix", [".js", ".ts", ".tsx", ".mjs"])

@@ -19,7 +19,7 @@ from rich.table import Table
 from coda_lsp.languages import language_id_for_path
 from coda_model.errors import CodaError, InputError
 from coda_model.evaluate.cli import app as evaluation
-from coda_model.request import LOOKUPS, MAX_HOLE_TOKENS, MAX_STARTS, Hole, InfillOptions, InfillResult, Segment
+from coda_model.request import LOOKUPS, MAX_HOLE_TOKENS, STARTS, Hole, InfillOptions, InfillResult, Segment
 
 if TYPE_CHECKING:
     from coda_model.infill import Infiller
@@ -62,7 +62,7 @@ def infill(
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "auto",
     candidates: Annotated[int, typer.Option(help="Alternatives wanted, 1 to 8, best first.")] = 1,
-    starts: Annotated[int, typer.Option(help="Lengths a hole of unknown length is tried from, 1 to 11.")] = MAX_STARTS,
+    starts: Annotated[int, typer.Option(help="Lengths a hole of unknown length is tried from, 1 to 11.")] = STARTS,
     lookups: Annotated[int, typer.Option(help="Fills proposed by what the file says elsewhere, 0 to 8.")] = LOOKUPS,
     steps: Annotated[int | None, typer.Option(help="Denoising steps; one a token when not given.")] = None,
     max_tokens: Annotated[int, typer.Option(help="Upper bound of the fill's length in tokens.")] = 64,

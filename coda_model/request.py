@@ -13,7 +13,7 @@ Priority = Literal["typed", "background"]
 
 MAX_HOLE_TOKENS = 512
 MAX_CANDIDATES = 8
-MAX_STARTS = 11
+STARTS, MAX_STARTS = 8, 11
 APART = 8
 LOOKUPS, MAX_LOOKUPS = 3, 8
 MAX_STEPS = 4096
@@ -79,7 +79,7 @@ class InfillOptions:
     """How to fill: see docs/protocol.md for the meaning of each field. Raises InputError where one is out of range."""
 
     candidates: int = 1
-    starts: int = MAX_STARTS
+    starts: int = STARTS
     lookups: int = LOOKUPS
     steps: int | None = None
     algorithm: Algorithm = "entropy_bound"

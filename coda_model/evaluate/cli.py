@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from typer.core import TyperGroup
 
 from coda_model.errors import CodaError, InputError
-from coda_model.request import APART, LOOKUPS, MAX_LOOKUPS, MAX_STARTS, Algorithm
+from coda_model.request import APART, LOOKUPS, MAX_LOOKUPS, MAX_STARTS, STARTS, Algorithm
 
 if TYPE_CHECKING:
     from coda_model.evaluate.task import Request
@@ -124,7 +124,7 @@ def _perform(request: "Request") -> dict[str, Any]:
 def _infilling(name: str) -> Callable[..., None]:
     def command(
         data: Data = None, model: Model = "bundled", out: Out = None, limit: Limit = None, length: Length = "product",
-        starts: Starts = MAX_STARTS, lookups: Lookups = LOOKUPS, apart: Apart = APART, steps: Steps = None,
+        starts: Starts = STARTS, lookups: Lookups = LOOKUPS, apart: Apart = APART, steps: Steps = None,
         algorithm: Sampling = None,
         temperature: Temperature = None, top_p: TopP = None,
         refresh: Refresh = 0, context_tokens: Context = 512, max_tokens: MaxTokens = None, samples: Samples = 1,
@@ -170,7 +170,7 @@ def repo(
     out: Out = None,
     holes: Annotated[int, typer.Option("--holes", min=1, help="Holes to cut.")] = 300,
     length: Length = "product",
-    starts: Starts = MAX_STARTS,
+    starts: Starts = STARTS,
     lookups: Lookups = LOOKUPS,
     apart: Apart = APART,
     steps: Steps = None,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from coda_model.errors import InputError
-from coda_model.request import APART, LOOKUPS, MAX_HOLE_TOKENS, MAX_STARTS, Algorithm, InfillOptions
+from coda_model.request import APART, LOOKUPS, MAX_HOLE_TOKENS, STARTS, Algorithm, InfillOptions
 
 SINGLE_LINE_TOKENS, BLOCK_TOKENS = 64, 128
 PUBLISHED_TOKENS, PUBLISHED_STEPS = 768, 768
@@ -39,7 +39,7 @@ class Settings:
     seed: int = 0
     samples: int = 1
     length: str = "product"
-    starts: int = MAX_STARTS
+    starts: int = STARTS
     lookups: int = LOOKUPS
     steps: int | None = None
     algorithm: Algorithm = "entropy_bound"

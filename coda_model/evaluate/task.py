@@ -14,7 +14,7 @@ from coda_model.evaluate.problems import Problem
 from coda_model.evaluate.prompts import Prompts
 from coda_model.evaluate.sandbox.run import Limits, Sandbox
 from coda_model.evaluate.settings import PostProcess, Settings, file_digest, text_digest
-from coda_model.request import APART, LOOKUPS, MAX_STARTS, Algorithm
+from coda_model.request import APART, LOOKUPS, STARTS, Algorithm
 
 _LIBRARIES = ("rapidfuzz", "matplotlib", "jinja2")
 _PUBLISHED = {"algorithm": "entropy", "temperature": 0.1, "top_p": 0.9, "alg_temp": 0.0}
@@ -32,7 +32,7 @@ class Request:
     out: Path | None = None
     limit: int | None = None
     length: str = "product"
-    starts: int = MAX_STARTS
+    starts: int = STARTS
     lookups: int = LOOKUPS
     apart: int = APART
     steps: int | None = None

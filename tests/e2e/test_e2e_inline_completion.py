@@ -56,11 +56,11 @@ async def test_counters(editor: Any) -> None:
     await editor.command("coda.stats", {"reset": True})
     several = await editor.complete(uri, 1, 11)
     assert len(several) == 3, "the alternatives of a request that was asked for"
-    [first, *_] = several
+    first = max(several, key=lambda item: len(item.insert_text))  # of a single character nothing is left below
     assert first.command.command == "coda.accepted"
     editor.type(uri, 2, 1, 11, first.insert_text[0])
-    [along, *_] = await editor.complete(uri, 1, 12)
-    assert along.command.arguments == first.command.arguments, "it is the same suggestion"
+    again = await editor.complete(uri, 1, 12)
+    [along] = [item for item in again if item.command.arguments == first.command.arguments]
     suggestion = along.command.arguments[0]["id"]
     await editor.command("coda.partiallyAccepted", {"id": suggestion, "length": 2})
     await editor.command(along.command.command, {"id": suggestion})

@@ -117,7 +117,7 @@ class Filling:
 
     def _starts(self, hole: Hole, hint_tokens: int, drafted: list[int], edge: Edges) -> list[Start]:
         """What to start from: the length of an earlier answer, and for a model that finds lengths other ones too."""
-        of_draft = [Start(max(len(drafted) - edge.tokens, 1), False)] if drafted else []
+        of_draft = [Start(max(len(drafted) - edge.tokens, 1), hole.length is not None)] if drafted else []
         if self._model.config.finds_length or not drafted:
             starts = self._options.starts if self._options.algorithm == "entropy_bound" else 1
             return of_draft + first_starts(hole, hint_tokens, starts)

@@ -93,7 +93,8 @@ class Denoiser:
             chosen = choose_positions(samples.confidence, count, self.options.alg_temp, draft.generator).tolist()
             if self.options.algorithm == "entropy_bound" and self.options.apart:
                 chosen = with_distant(chosen, samples.confidence, [site.row for site in sites], self.options.apart)
-            self._commit(draft, sites, samples, chosen)
+            first = [index for index, (hole, slot, _) in enumerate(sites) if draft.holes[hole].comes_first(slot)]
+            self._commit(draft, sites, samples, chosen if last else first or chosen)
 
     def _sample(self, draft: Draft, sites: list[Site], hidden_NxD: Tensor, may_expand: bool) -> Samples:
         options = self.options
@@ -174,14 +175,16 @@ class Denoiser:
             elif config.finds_length and token == config.delete_token_id:
                 hole.delete(slot, log_probabilities[index])
             else:
-                hole.commit(slot, token, log_probabilities[index])
+                hole.commit(slot, token, 0.0 if hole.comes_first(slot) else log_probabilities[index])
 
 
 def _given(draft: Draft, sites: Sequence[Site], device: torch.device) -> Tensor | None:
-    """The tokens [N] int64 that are to be committed at the sites of a draft whose tokens are given."""
+    """The tokens [N] int64 that are given at the sites of a draft, -1 where none is; None where there are none."""
     tokens = [hole.given for hole in draft.holes]
-    given = [of_hole[site.slot] for site in sites if (of_hole := tokens[site.hole]) is not None]
-    return torch.tensor(given, device=device) if given else None
+    given = [None if (of_hole := tokens[site.hole]) is None else of_hole[site.slot] for site in sites]
+    if all(token is None for token in given):
+        return None
+    return torch.tensor([-1 if token is None else token for token in given], device=device)
 
 
 def forbid_unlikely_growth(logits_NxV: Tensor, expand_id: int) -> None:

@@ -33,7 +33,8 @@ class OpenHole:
     grows into what it was before grows no more, or a model may expand and delete in turn; nor does one whose tokens
     have begun to repeat themselves, for each repetition makes the next surer. `opening` and `closing` are the ids that
     may stand in the first and in the last slot, where not all may. Where the tokens are `given`, one for each slot, the
-    model only says how likely they are, and in which order it would commit them.
+    model only says how likely they are, and in which order it would commit them; where some are None, the others are
+    committed before it fills these, and with them nothing is said of how likely they were.
     """
 
     slots: list[int | None]
@@ -43,7 +44,7 @@ class OpenHole:
     expansions_left: int
     opening: torch.Tensor | None = None
     closing: torch.Tensor | None = None
-    given: list[int] | None = None
+    given: Sequence[int | None] | None = None
     log_probabilities: list[float] = field(init=False)
     delete_log_probabilities: list[float] = field(default_factory=list)
     _grown: set[tuple[int | None, ...]] = field(default_factory=set)
@@ -60,6 +61,10 @@ class OpenHole:
         if slot == 0 and self.opening is not None:
             return self.opening
         return self.closing if slot == len(self.slots) - 1 else None
+
+    def comes_first(self, slot: int) -> bool:
+        """Whether the slot's token is given where others are not."""
+        return self.given is not None and None in self.given and self.given[slot] is not None
 
     def reopen(self, bound: float) -> None:
         """Mask again the tokens that were committed with a probability below the bound; the length is final now."""
@@ -147,8 +152,13 @@ class Draft:
             hole.reopen(bound)
 
     def mean_log_probability(self) -> float:
-        """Over all committed tokens; over the deletes where the fills are empty."""
-        tokens = [value for hole in self.holes for value in hole.log_probabilities]
+        """Over all committed tokens but those that came first; over the deletes where the fills are empty."""
+        tokens = [
+            value
+            for hole in self.holes
+            for slot, value in enumerate(hole.log_probabilities)
+            if not hole.comes_first(slot)
+        ]
         deletes = [value for hole in self.holes for value in hole.delete_log_probabilities]
         values = tokens or deletes
         return sum(values) / len(values)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from coda_model.bindings import needed_bindings
 from coda_model.confidence import Calibration
 from coda_model.context import cut_context
 from coda_model.denoise import Denoiser
@@ -34,6 +35,8 @@ _HINT_CHARACTERS = 16
 # Bytes of keys and values that drafts computed in one forward may take: a grid of more lengths is scored in parts, of
 # more drafts only the first are denoised.
 _MOST_MEMORY = 2**29
+# Starts that stay where lines that bind a needed name take the place of others.
+_LEAST_STARTS = 4
 
 Plan = Generator[Work | Progress | InfillResult, Any, None]
 """A request under way: asks for forwards, reports its progress, ends with its result."""
@@ -86,7 +89,11 @@ class Filling:
             starts = yield from self._score_grids(denoiser, windowed, holes, edges, grids)
         else:
             starts = [self._starts(*of_hole) for of_hole in zip(holes, hints, drafted, edges, strict=True)]
-        drafts = self._start(holes, edges, starts, max(map(len, starts)) + options.candidates - 1)
+        binding: list[Draft] = []
+        if policy != "fixed" and len(holes) == 1 and holes[0].single_line and not any(drafted):
+            binding = self._binding(texts[0], texts[1], holes[0], edges[0])
+            starts = [starts[0][: max(len(starts[0]) - len(binding), _LEAST_STARTS)]]
+        drafts = self._start(holes, edges, starts, max(map(len, starts)) + options.candidates - 1) + binding
         if policy != "fixed" and len(holes) == 1 and holes[0].single_line:
             others = "".join(f"{snippet.text}\n" for snippet in options.snippets)
             drafts += self._looked_up(others + texts[0], texts[1], holes[0], edges[0])
@@ -230,11 +237,29 @@ class Filling:
         drafts = []
         for found in continuations(before, after, self._options.lookups):
             tokens = self._tokenizer.encode(edge.opening + found.text + edge.closing)
-            if len(tokens) <= hole.max_tokens + edge.tokens:
-                draft = self._draft(self._context, [hole], [Edges()], [Start(len(tokens), True)], 0.0, 0)
-                draft.holes[0].given, draft.same = tokens, found.same
+            if draft := self._given(hole, edge, tokens):
+                draft.same = found.same
                 drafts.append(draft)
         return drafts
+
+    def _binding(self, before: str, after: str, hole: Hole, edge: Edges) -> list[Draft]:
+        """Drafts that begin, and end, with what binds a name that the code behind the hole needs."""
+        if self._options.algorithm != "entropy_bound" or self._options.starts == 1:
+            return []
+        drafts = []
+        for binding in needed_bindings(before, after, self._options.language):
+            head = self._tokenizer.encode(edge.opening + binding.head)
+            tail = self._tokenizer.encode(binding.tail + edge.closing)
+            drafts += [self._given(hole, edge, [*head, *[None] * length, *tail]) for length in binding.lengths]
+        return [draft for draft in drafts if draft]
+
+    def _given(self, hole: Hole, edge: Edges, tokens: Sequence[int | None]) -> Draft | None:
+        """A draft of given tokens; None where they are more than the hole may hold."""
+        if len(tokens) > hole.max_tokens + edge.tokens:
+            return None
+        draft = self._draft(self._context, [hole], [Edges()], [Start(len(tokens), True)], 0.0, 0)
+        draft.holes[0].given = tokens
+        return draft
 
     def _denoise(self, denoiser: Denoiser, drafts: list[Draft]) -> Generator[Work | Progress, Any, None]:
         """Steps until no mask is left. With `remask`, what a draft was not sure of is then masked again, once."""
@@ -284,8 +309,9 @@ class Filling:
         for (fills, draft), agrees in zip(different.items(), agreement, strict=True):
             inner = tuple(edge.inner(fill) for edge, fill in zip(edges, fills, strict=True))
             errors = syntax.errors(inner) if len(different) > 1 or may_shorten else 0
+            missing = syntax.missing_names(inner) if len(different) > 1 else 0
             is_blank = not "".join(inner).strip()
-            rank = score(draft.mean_log_probability(), agrees, errors, is_blank, same[fills])
+            rank = score(draft.mean_log_probability(), agrees, errors, missing, is_blank, same[fills])
             ranked.append((rank, errors, inner, draft, same[fills]))
         ranked.sort(key=lambda each: -each[0])
         candidates = [self._candidate(inner, draft, found) for _, _, inner, draft, found in ranked]

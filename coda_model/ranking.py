@@ -13,6 +13,8 @@ from coda_model.windowed import WindowedForward
 
 # What an error in the syntax costs, in nats: more than the usual difference between any two fills.
 ERROR_COST = 5.0
+# What a name costs that is read and bound nowhere: hardly any code has one (docs/log.md).
+MISSING_COST = 3.0
 # Whoever asks for a fill wants one: what it costs to have nothing or white space alone.
 BLANK_COST = 5.0
 # The model's view of what follows a fill says less of it than that of the fill itself.
@@ -23,13 +25,16 @@ SAME_WORTH = 0.6
 _FOLLOWING = 3
 
 
-def score(mean_log_probability: float, agreement: float, errors: int, is_blank: bool, same: int = 0) -> float:
+def score(
+    mean_log_probability: float, agreement: float, errors: int, missing: int, is_blank: bool, same: int = 0
+) -> float:
     """A fill's rank among others, in nats a token.
 
     Args:
         mean_log_probability: of its tokens.
         agreement: the mean log-probability of what follows it.
         errors: places where the document does not parse with it.
+        missing: names that the code around the fill reads then, and nothing binds.
         is_blank: whether it is empty or white space.
         same: characters before the hole after which it stands elsewhere in the document too; 0 where it does not.
 
@@ -37,7 +42,7 @@ def score(mean_log_probability: float, agreement: float, errors: int, is_blank: 
     """
     sure = mean_log_probability + AGREEMENT_WEIGHT * agreement
     found = SAME_WORTH * log_same(same)
-    return sure - ERROR_COST * errors - BLANK_COST * is_blank + found
+    return sure - ERROR_COST * errors - MISSING_COST * missing - BLANK_COST * is_blank + found
 
 
 def agreements(denoiser: Denoiser, windowed: WindowedForward, drafts: Sequence[Draft]) -> Steps[list[float]]:

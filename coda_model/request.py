@@ -146,7 +146,8 @@ class Candidate:
     """One way to fill all holes: a text a hole, and the probabilities with which its tokens were committed.
 
     `confidence` is how likely the fill is exactly right where the checkpoint has a calibration, else the geometric mean
-    over `token_confidences` (one tuple a hole). `same` characters before the hole stand before the same fill elsewhere.
+    over `token_confidences` (one tuple a hole, with 1 for a token that the code behind the hole asked for). `same`
+    characters before the hole stand before the same fill elsewhere.
     """
 
     fills: tuple[str, ...]

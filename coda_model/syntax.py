@@ -7,6 +7,7 @@ import tree_sitter
 
 from coda_lsp.languages import language_for, load_grammar
 from coda_model.length import unbalanced_brackets
+from coda_model.python_block import PythonBlock
 
 # Characters of the document that are parsed on each side of the holes; 16,000 of them take about 1 ms.
 _REACH = 8_000
@@ -27,13 +28,26 @@ class DocumentSyntax:
     def __init__(self, texts: Sequence[str], language: str | None) -> None:
         self._texts = [_near_end(texts[0]), *texts[1:-1], _near_start(texts[-1])]
         self._language = language
+        self._python = PythonBlock(texts) if language == "python" else None
         self.has_grammar = language is not None and count_errors("", language) is not None
 
     def errors(self, fills: Sequence[str]) -> int:
-        """Places where the document does not parse with the n fills, those that are not the fills' fault included."""
+        """Places where the document does not parse with the n fills, those that are not the fills' fault included.
+
+        In Python one more where its own parser does not take the code around them.
+        """
         text = "".join(part for pair in zip(self._texts, (*fills, ""), strict=True) for part in pair)
         count = count_errors(text, self._language) if self._language is not None else None
-        return unbalanced_brackets(text) if count is None else count
+        count = unbalanced_brackets(text) if count is None else count
+        return count + int(self._python is not None and self._python.parse(fills) is None)
+
+    def missing_names(self, fills: Sequence[str]) -> int:
+        """Names that the code around the holes reads with the n fills, and nothing binds; 0 where it does not parse.
+
+        Of Python only; of another language it is 0.
+        """
+        tree = self._python.parse(fills) if self._python is not None else None
+        return 0 if self._python is None or tree is None else len(self._python.missing_names(tree))
 
 
 def count_errors(text: str, language_id: str) -> int | None:

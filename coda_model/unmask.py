@@ -40,7 +40,7 @@ def sample_tokens(
     Temperature, top-p and top-k apply before the scoring. The score is the drawn token's probability (`maskgit_plus`,
     `threshold`, `factor`), the likeliest's minus the second's (`topk_margin`), the negative entropy in nats (`entropy`,
     `entropy_bound`), or chance (`origin`). Forbidden tokens have the logit -inf. Ids that are given [N], int64, are
-    taken in place of draws, and scored as these are.
+    taken in place of draws, and scored as these are; -1 gives none.
     """
     shaped = logits_NxV / temperature if temperature > 0 else logits_NxV
     if top_p is not None and top_p < 1:
@@ -48,12 +48,12 @@ def sample_tokens(
     if top_k is not None:
         shaped = keep_top_k(shaped, top_k)
     log_probability_NxV = shaped.log_softmax(-1)
-    if given_N is not None:
-        ids = given_N
-    elif temperature > 0:
+    if temperature > 0:
         ids = torch.multinomial(log_probability_NxV.exp(), 1, generator=generator).squeeze(-1)
     else:
         ids = likeliest(log_probability_NxV)
+    if given_N is not None:
+        ids = torch.where(given_N < 0, ids, given_N)
     own_NxV = log_probability_NxV if shaped is logits_NxV else logits_NxV.log_softmax(-1)
     return Samples(
         ids=ids,

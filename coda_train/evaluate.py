@@ -14,6 +14,7 @@ from coda_train.config import TrainConfig
 from coda_train.data.infilling import TokenIds
 from coda_train.data.loaders import TooFewTokensError
 from coda_train.data.problems import line_problems
+from coda_train.data.split import has_split
 from coda_train.fills import MIN_PROBLEMS, Fills, row_length
 from coda_train.sharding import Layout
 from coda_train.step import make_targets, report
@@ -89,7 +90,7 @@ def open_evaluation(
 ) -> Evaluation | None:
     """What to measure on the held-out text of a corpus; None if it has none, or less than a row of it."""
     kind, length = config.stage.batches, row_length(config)
-    if kind != "chat" and not any(corpus.glob("**/held_out-*.parquet")):
+    if kind != "chat" and not has_split(corpus, "held_out"):
         return None
 
     def open_as(batches: str) -> Batches:

@@ -27,6 +27,11 @@ def split_members(corpus: Path, split: str) -> dict[Path, float]:
     return holders
 
 
+def has_split(corpus: Path, split: str) -> bool:
+    """Whether a corpus, or one of a mixture's, holds a split ("train" or "held_out")."""
+    return any(any(folder.glob(f"{split}-*.parquet")) for folder in members(corpus))
+
+
 def split_files(corpus: Path, split: str) -> list[Path]:
     """The Parquet files of one split of a corpus, or of all corpora of a mixture, in order.
 

@@ -211,6 +211,20 @@ def test_drafts_that_come_to_the_same_go_on_as_one() -> None:
     assert _distinct([first, draft([50, MASK]), *others, *warm]) == [first, *others, *warm]
 
 
+@pytest.mark.parametrize(
+    ("given", "first"),
+    [
+        (None, []),
+        ([50, 51, 52], []),  # in the order in which the model is sure of them
+        ([50, None, 52], [0, 2]),
+        ([None, 51, None], [1]),
+    ],
+)
+def test_given_tokens_come_before_those_that_are_not(given: list[int | None] | None, first: list[int]) -> None:
+    hole = open_hole([MASK] * 3, given=given)
+    assert [slot for slot in range(3) if hole.comes_first(slot)] == first
+
+
 @pytest.mark.parametrize("steps", [1, 2, 5, 11, 12, 40])
 def test_steps_are_kept(tiny_config: ModelConfig, coder: CodeTokenizer, steps: int) -> None:
     middle = list(range(50, 62))

@@ -14,6 +14,7 @@ from coda_model.errors import CodaError, InputError
 from coda_model.infill import Hole, Infiller, InfillOptions, InfillResult, Progress, Segment
 from coda_model.quantize import has_int8_kernels
 from coda_model.request import Algorithm, Snippet
+from coda_model.syntax import DocumentSyntax
 
 
 @pytest.fixture(scope="module", params=["expand-delete", "grid"])
@@ -294,3 +295,31 @@ def test_what_is_looked_up_is_as_likely_as_the_model_says(infiller: Infiller) ->
     own = logits.masked_fill(forbidden, -torch.inf).softmax(-1)
     first = max(range(len(tokens)), key=lambda slot: float((own[slot] * own[slot].log().clamp(min=-1e4)).sum()))
     assert found.token_confidences[0][first] == pytest.approx(float(own[first, tokens[first]]), rel=1e-3)
+
+
+@pytest.mark.parametrize("refresh", [0, 1])
+@pytest.mark.parametrize(
+    ("before", "after", "start", "end"),
+    [
+        ("def f(data):\n", "\n        print(item)\n", "    for item in", ":"),
+        ("def f(data):\n    ", "\n        print(item)\n", "for item in", ":"),
+        ("def f(data):\n", "\n    return total\n", "    total =", ""),
+        ("def f(data):\n", "\n    return math.sqrt(data)\n", "    import math", ""),
+    ],
+)
+def test_a_line_binds_what_the_code_behind_it_needs(
+    infiller: Infiller, before: str, after: str, start: str, end: str, refresh: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A random model would never write it, and writes what does not parse into it."""
+    compared: list[str] = []
+    monkeypatch.setattr(DocumentSyntax, "missing_names", lambda _, fills: compared.append(fills[0]) or 0)
+
+    def proposed(language: str, max_tokens: int) -> list[str]:
+        compared.clear()
+        hole = Hole(single_line=True, max_tokens=max_tokens)
+        infiller.fill([before, hole, after], language=language, refresh=refresh)
+        return [text for text in compared if text.startswith(start) and text.endswith(end)]
+
+    assert proposed("python", 40)
+    assert not proposed("python", 2)
+    assert not proposed("javascript", 40)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from coda_model.infill import Hole, Infiller
-from coda_model.ranking import AGREEMENT_WEIGHT, BLANK_COST, ERROR_COST, SAME_WORTH, score
+from coda_model.ranking import AGREEMENT_WEIGHT, BLANK_COST, ERROR_COST, MISSING_COST, SAME_WORTH, score
 from coda_model.syntax import DocumentSyntax, count_errors
 
 
@@ -35,8 +35,11 @@ def test_an_unknown_language_has_no_count() -> None:
     ("texts", "fills", "language", "errors"),
     [
         (("f(", ")\n"), ("1",), "python", 0),
-        (("f(", ")\n"), ("(1",), "python", 1),
-        (("x = ", "\n"), ("",), "python", 1),
+        (("f(", ")\n"), ("(1",), "python", 2),  # tree-sitter's and Python's
+        (("x = ", "\n"), ("",), "python", 2),
+        (("def f():\n", "    return 1\n"), ("    try:\n",), "python", 1),  # Python's alone
+        (("def f():\n", "    return 1\n\ny = (\n"), ("    try:\n",), "python", 2),
+        (("def f():\n", "    return 1\n\ny = (\n"), ("    x = 1\n",), "python", 1),
         (("f(", ")\ny = (\n"), ("1",), "python", 1),  # the document's own
         (("f(", ", [", "])"), ("1", "2"), "python", 0),
         (("f(", ", [", "])"), ("1]", "2"), None, 1),
@@ -51,17 +54,33 @@ def test_errors_of_a_document(texts: tuple, fills: tuple, language: str | None, 
     assert DocumentSyntax(texts, language).errors(fills) == errors
 
 
+@pytest.mark.parametrize(
+    ("texts", "fills", "language", "missing"),
+    [
+        (("x = ", "\n"), ("y",), "python", 1),
+        (("y = 1\nx = ", "\n"), ("y",), "python", 0),
+        (("x = ", "\n"), ("(y",), "python", 0),  # does not parse
+        (("x = ", "\n"), ("y",), "javascript", 0),
+        (("x = ", "\n"), ("y",), None, 0),
+        (("def f():\n", "\n    return a, b\n"), ("    b = 1",), "python", 1),
+    ],
+)
+def test_missing_names(texts: tuple, fills: tuple, language: str | None, missing: int) -> None:
+    assert DocumentSyntax(texts, language).missing_names(fills) == missing
+
+
 def test_what_is_far_away_costs_nothing() -> None:
     """Only what is near a hole is parsed: an error further off is not seen."""
     assert DocumentSyntax(["y = (\n" + "x = 1\n" * 5000, "x = 1\n" * 5000 + "y = ("], "python").errors(["z = 2\n"]) == 0
 
 
 def test_the_score_is_in_nats() -> None:
-    assert score(-0.5, -0.25, 0, False) == -0.5 - 0.25 * AGREEMENT_WEIGHT
-    assert score(-0.5, -0.25, 2, False) == score(-0.5, -0.25, 0, False) - 2 * ERROR_COST
-    assert score(-0.5, 0, 0, True) == -0.5 - BLANK_COST
-    assert score(-0.5, 0, 0, False, 3) == score(-0.5, 0, 0, False)
-    assert score(-0.5, 0, 0, False, 12) == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
+    assert score(-0.5, -0.25, 0, 0, False) == -0.5 - 0.25 * AGREEMENT_WEIGHT
+    assert score(-0.5, -0.25, 2, 0, False) == score(-0.5, -0.25, 0, 0, False) - 2 * ERROR_COST
+    assert score(-0.5, -0.25, 0, 2, False) == score(-0.5, -0.25, 0, 0, False) - 2 * MISSING_COST
+    assert score(-0.5, 0, 0, 0, True) == -0.5 - BLANK_COST
+    assert score(-0.5, 0, 0, 0, False, 3) == score(-0.5, 0, 0, 0, False)
+    assert score(-0.5, 0, 0, 0, False, 12) == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
 
 
 @pytest.mark.parametrize("refresh", [0, 1])

@@ -7,7 +7,6 @@ seldom finds that by itself.
 
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from coda_model.python_block import PythonBlock
@@ -17,41 +16,42 @@ _LEAVES = re.compile(r"\s*(?:return|raise|break|continue)\b")
 
 @dataclass(frozen=True)
 class Binding:
-    """A line of which `head` and `tail` are known and some tokens between them are not: `lengths` are tried."""
+    """The start of a line, and how many tokens may follow."""
 
     head: str
-    tail: str
     lengths: tuple[int, ...]
 
 
-def needed_bindings(before: str, after: str, language: str | None) -> list[Binding]:
-    """Lines that bind the first name that `after` reads and nothing has bound, where a hole is all there is of a line.
+def needed_binding(before: str, after: str, language: str | None) -> Binding | None:
+    """A line that binds what `after` reads and nothing has bound, where a hole is all there is of a line.
 
     The head holds the line's indentation where `before` does not.
     """
     line = before[before.rfind("\n") + 1 :]
     if language != "python" or line.strip() or (after.strip(" \t") and after.lstrip(" \t")[0] not in "\r\n"):
-        return []
+        return None
     lead, header = _place(before[: len(before) - len(line)], line, after)
     block = PythonBlock([before, after])
     tree = block.parse([lead[len(line) :] + ("if True:" if header else "pass")])
     if tree is None:
-        return []
+        return None
     hole = block.lines_before + 1
     names = [name for name, (line_number, _) in block.missing_names(tree).items() if line_number > hole]
-    return [*_lines(names, lead[len(line) :], header, after)]
+    return _line(names, lead[len(line) :], header, after)
 
 
-def _lines(names: list[str], lead: str, header: bool, after: str) -> Iterator[Binding]:
+def _line(names: list[str], lead: str, header: bool, after: str) -> Binding | None:
     called = next((name for name in names if header and re.search(rf"\b{re.escape(name)}\(", after)), None)
     if called:
-        yield Binding(f"{lead}def {called}(", "):", (1, 3, 5))
-    elif names and header:
-        yield Binding(f"{lead}for {names[0]} in", ":", (1, 3, 5))
-    elif names and names[0] in sys.stdlib_module_names and re.search(rf"\b{re.escape(names[0])}\.", after):
-        yield Binding(f"{lead}import {names[0]}", "", (0,))
-    elif names:
-        yield Binding(f"{lead}{names[0]} =", "", (1, 2, 4, 6))
+        return Binding(f"{lead}def {called}(", (2, 4, 6))
+    if not names:
+        return None
+    name = names[0]
+    if header:
+        return Binding(f"{lead}for {name} in", (2, 3, 4, 6))
+    if name in sys.stdlib_module_names and re.search(rf"\b{re.escape(name)}\.", after):
+        return Binding(f"{lead}import {name}", (0,))
+    return Binding(f"{lead}{name} =", (1, 2, 4, 6))
 
 
 def _place(before: str, line: str, after: str) -> tuple[str, bool]:

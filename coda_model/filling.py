@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from coda_model.bindings import needed_bindings
+from coda_model.bindings import needed_binding
 from coda_model.confidence import Calibration
 from coda_model.context import cut_context
 from coda_model.denoise import Denoiser
@@ -243,14 +243,14 @@ class Filling:
         return drafts
 
     def _binding(self, before: str, after: str, hole: Hole, edge: Edges) -> list[Draft]:
-        """Drafts that begin, and end, with what binds a name that the code behind the hole needs."""
+        """Drafts that begin by binding a name that the code behind the hole needs."""
         if self._options.algorithm != "entropy_bound" or self._options.starts == 1:
             return []
-        drafts = []
-        for binding in needed_bindings(before, after, self._options.language):
-            head = self._tokenizer.encode(edge.opening + binding.head)
-            tail = self._tokenizer.encode(binding.tail + edge.closing)
-            drafts += [self._given(hole, edge, [*head, *[None] * length, *tail]) for length in binding.lengths]
+        binding = needed_binding(before, after, self._options.language)
+        if binding is None:
+            return []
+        head, tail = self._tokenizer.encode(edge.opening + binding.head), self._tokenizer.encode(edge.closing)
+        drafts = [self._given(hole, edge, [*head, *[None] * length, *tail]) for length in binding.lengths]
         return [draft for draft in drafts if draft]
 
     def _given(self, hole: Hole, edge: Edges, tokens: Sequence[int | None]) -> Draft | None:

@@ -299,16 +299,16 @@ def test_what_is_looked_up_is_as_likely_as_the_model_says(infiller: Infiller) ->
 
 @pytest.mark.parametrize("refresh", [0, 1])
 @pytest.mark.parametrize(
-    ("before", "after", "start", "end"),
+    ("before", "after", "start"),
     [
-        ("def f(data):\n", "\n        print(item)\n", "    for item in", ":"),
-        ("def f(data):\n    ", "\n        print(item)\n", "for item in", ":"),
-        ("def f(data):\n", "\n    return total\n", "    total =", ""),
-        ("def f(data):\n", "\n    return math.sqrt(data)\n", "    import math", ""),
+        ("def f(data):\n", "\n        print(item)\n", "    for item in"),
+        ("def f(data):\n    ", "\n        print(item)\n", "for item in"),
+        ("def f(data):\n", "\n    return total\n", "    total ="),
+        ("def f(data):\n", "\n    return math.sqrt(data)\n", "    import math"),
     ],
 )
 def test_a_line_binds_what_the_code_behind_it_needs(
-    infiller: Infiller, before: str, after: str, start: str, end: str, refresh: int, monkeypatch: pytest.MonkeyPatch
+    infiller: Infiller, before: str, after: str, start: str, refresh: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A random model would never write it, and writes what does not parse into it."""
     compared: list[str] = []
@@ -318,7 +318,7 @@ def test_a_line_binds_what_the_code_behind_it_needs(
         compared.clear()
         hole = Hole(single_line=True, max_tokens=max_tokens)
         infiller.fill([before, hole, after], language=language, refresh=refresh)
-        return [text for text in compared if text.startswith(start) and text.endswith(end)]
+        return [text for text in compared if text.startswith(start)]
 
     assert proposed("python", 40)
     assert not proposed("python", 2)

@@ -16,7 +16,7 @@ from coda_model.draft import MASK, Draft, OpenHole
 from coda_model.forward import Steps, Work
 from coda_model.heal import Edges, open_edges
 from coda_model.length import Baselines, Start, best_lengths, first_starts, length_grid
-from coda_model.lookup import continuations
+from coda_model.lookup import proposals
 from coda_model.ranking import agreements, score
 from coda_model.redraft import ROUNDS, drafted_tokens, keep_likely
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Timings
@@ -235,7 +235,7 @@ class Filling:
     def _looked_up(self, before: str, after: str, hole: Hole, edge: Edges) -> list[Draft]:
         """Drafts whose tokens stand elsewhere in the texts around the hole, after the same words."""
         drafts = []
-        for found in continuations(before, after, self._options.lookups):
+        for found in proposals(before, after, self._options.lookups):
             tokens = self._tokenizer.encode(edge.opening + found.text + edge.closing)
             if draft := self._given(hole, edge, tokens):
                 draft.same = found.same

@@ -1,10 +1,12 @@
 """What a document says elsewhere after the words that stand before a hole: code repeats itself.
 
 As prompt lookup does for autoregressive models, this proposes a fill without the model; the model then says how likely
-it is.
+it is. Code also repeats itself with other names: `self.low = low` is followed by `self.high = high`.
 """
 
-from collections.abc import Iterator
+import keyword
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from coda_model.length import unbalanced_brackets
@@ -13,14 +15,31 @@ from coda_model.length import unbalanced_brackets
 # the longest fill.
 _REACH, _MOST_SAME, _LEAST_SAME, _LONGEST = 20_000, 60, 3, 160
 _CLOSERS = frozenset(")]},:;")
+# Characters in which renamed copies are searched on each side, and tokens and lines of them that are compared.
+_COPY_REACH, _COPY_TOKENS, _COPY_LINES = (8_000, 4_000), 60, 3
+# What a renamed word takes from the characters in common.
+_RENAMED = 2
+_TOKEN = re.compile(r"\w+|\n[ \t]*|[ \t]+|[^\w\s]")
+_BORDER = "\0"
+# Words that are no names: those of Python, and what is common elsewhere.
+_KEYWORDS = frozenset(keyword.kwlist) | frozenset(("self", "this", "const", "let", "var", "new", "function", "case"))
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """A text that would fill the hole; `same` characters before it are those before the hole."""
+    """A text that would fill the hole; `same` characters before it are those before the hole, but for other names."""
 
     text: str
     same: int
+
+
+def proposals(before: str, after: str, most: int) -> list[Continuation]:
+    """At most `most` different fills of one line, those with more in common with the hole first: `continuations`, and
+    `renamed_continuations` among them."""
+    same: dict[str, int] = {}
+    for found in (*continuations(before, after, most), *renamed_continuations(before, after)):
+        same[found.text] = max(found.same, same.get(found.text, 0))
+    return sorted((Continuation(*item) for item in same.items()), key=lambda found: -found.same)[:most]
 
 
 def continuations(before: str, after: str, most: int) -> list[Continuation]:
@@ -47,6 +66,68 @@ def continuations(before: str, after: str, most: int) -> list[Continuation]:
             if fill.strip():
                 found.setdefault(fill, same)
     return [Continuation(*item) for item in found.items()][:most]
+
+
+def renamed_continuations(before: str, after: str) -> list[Continuation]:
+    """What follows where the same words stand but for their names, with the names renamed; the nearest first.
+
+    `same` counts the characters in common but white space, less two for each word that is another.
+    """
+    before, after = before[-_COPY_REACH[0] :], after[: _COPY_REACH[1]]
+    rest = after.partition("\n")[0].strip()
+    here = _TOKEN.findall(before)
+    begun = here.pop() if here and _is_name(here[-1]) else ""  # perhaps not at its end
+    tokens = [*here, begun, _BORDER, *_TOKEN.findall(after)]
+    found = []
+    for place in (*range(len(here) - 1, 0, -1), *range(len(here) + 3, len(tokens))):
+        names, same = _renaming(tokens, place, len(here))
+        if same + len(begun) >= _LEAST_SAME and any(old != new for old, new in names.items()):
+            text = _renamed(tokens[place:], names)
+            fill = _up_to(text[len(begun) :].rstrip(), rest)
+            if text.startswith(begun) and fill.strip():
+                found.append(Continuation(fill, min(same + len(begun), _MOST_SAME)))
+    return found
+
+
+def _renaming(tokens: Sequence[str], place: int, hole: int) -> tuple[dict[str, str], int]:
+    """How the words before `place` have to be renamed to be those before `hole`, as far as they can, and what they have
+    in common. The tokens next to the two are equal, or there is nothing in common."""
+    names: dict[str, str] = {}
+    back: dict[str, str] = {}
+    same = lines = 0
+    for distance in range(1, min(_COPY_TOKENS, place, hole) + 1):
+        old, new = tokens[place - distance], tokens[hole - distance]
+        if old == _BORDER or (old != new and (distance == 1 or not (_is_name(old) and _is_name(new)))):
+            break
+        if old == new:
+            same += len(old) * (not old.isspace())
+        elif old not in names:
+            same -= _RENAMED
+        if _is_name(old) and (names.setdefault(old, new) != new or back.setdefault(new, old) != old):
+            break
+        lines += old.startswith("\n")
+        if lines == _COPY_LINES:
+            break
+    return names, same
+
+
+def _renamed(tokens: Sequence[str], names: dict[str, str]) -> str:
+    """The tokens up to a line's end, with names, and words of three letters and more in other names, renamed."""
+    others = {old: new for old, new in names.items() if old != new and len(old) > 2}
+    text = ""
+    for token in tokens[:_LONGEST]:
+        if token.startswith("\n") or token in ("", _BORDER):
+            break
+        if token not in names and _is_name(token):
+            old = next((old for old in others if old in token), token)
+            text += token.replace(old, others.get(old, old))
+        else:
+            text += names.get(token, token)
+    return text
+
+
+def _is_name(token: str) -> bool:
+    return (token[:1].isalnum() or token[:1] == "_") and token not in _KEYWORDS
 
 
 def _after(words: str, before: str, after: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coda_model.length import unbalanced_brackets
-from coda_model.lookup import Continuation, continuations
+from coda_model.lookup import Continuation, continuations, proposals, renamed_continuations
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,36 @@ def test_continuations(before: str, after: str, expected: list) -> None:
     assert continuations(before, after, 3) == [Continuation(*each) for each in expected]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("self.low = low\nself.high =", "\n", [(" high", 4)]),
+        ("self.low = low\nself.high = ", "\n", [("high", 4)]),
+        ("self.low = low\nself.high = hi", "\n", [("gh", 6)]),  # within a word
+        ("self.low = low\nself.high = no", "\n", []),
+        ("self.high = ", "\nself.low = low\n", [("high", 4)]),  # behind the hole too
+        ("add(low, min_low)\nadd(high, ", ")\n", [("min_high", 3)]),  # names in names; up to what stands behind
+        ("a = load(a, b)\nc = load(c, ", "\n", [("b)", 5)]),
+        ("list.a(b, b)\nlist.c(d, ", ")\n", [("d", 3)]),
+        ("a = f(a, b)\nc = f(c, ", "\n", []),  # too little in common
+        ("if go:\n    low = 1\n    stop(low)\nif go:\n    high = 1\n    stop(", "\n", [("high)", 10)]),
+        ("low(low)\nhigh(other, ", "\n", []),  # one name cannot become two
+        ("return low\nimport high", "\n", []),  # words of the language are no names
+        ("x = load(a)\nx = load(", "\n", []),  # nothing is renamed
+        ("", "", []),
+    ],
+)
+def test_renamed_continuations(before: str, after: str, expected: list) -> None:
+    assert renamed_continuations(before, after) == [Continuation(*each) for each in expected]
+
+
+def test_proposals_are_those_of_both_the_most_in_common_first() -> None:
+    before = "self.low = load(low)\nself.middle = 1\nself.high = load("
+    assert [*proposals(before, "\n", 3)] == [Continuation("high)", 9), Continuation("low)", 7)]
+    assert len(proposals(before, "\n", 1)) == 1
+    assert proposals(before, "\n", 0) == []
+
+
 LINES = st.lists(st.sampled_from(["x = f(a, b)", "    return x", "y = [f(1)]", "", "for x in y:"]), max_size=12)
 
 
@@ -35,6 +65,12 @@ LINES = st.lists(st.sampled_from(["x = f(a, b)", "    return x", "y = [f(1)]", "
 def test_a_continuation_stands_where_it_says(head: list[str], tail: list[str], cut: int, most: int) -> None:
     text = "\n".join((*head, *tail))
     before, after = text[:cut], text[cut:]
+    proposed = proposals(before, after, most)
+    assert len(proposed) <= most
+    assert {each.text for each in proposed} <= {
+        each.text for each in (*continuations(before, after, most), *renamed_continuations(before, after))
+    }
+    assert all(each.text.strip() and "\n" not in each.text for each in proposed)
     found = continuations(before, after, most)
     assert len(found) <= most
     assert len({each.text for each in found}) == len(found)

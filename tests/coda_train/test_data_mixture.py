@@ -18,7 +18,7 @@ from coda_train.data.loaders import infill_batches, packed_batches
 from coda_train.data.mixture import prepare_mixture
 from coda_train.data.recipe import mixture_names, read_mixture
 from coda_train.data.shards import tokenise_corpus
-from coda_train.data.split import split_files
+from coda_train.data.split import has_split, split_files
 from coda_train.errors import ConfigError
 from coda_train.tokenizer import load_tokenizer, train_tokenizer
 
@@ -296,3 +296,16 @@ def test_a_mixture_that_is_not_there() -> None:
 def test_the_mixtures_of_the_paper(name: str, weights: list[float]) -> None:
     assert name in mixture_names()
     assert [source.weight for source in read_mixture(name).sources.values()] == weights
+
+
+def test_a_split_is_found_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "held_out-00000.parquet").touch()
+    mixture = tmp_path / "mixture"
+    mixture.mkdir()
+    (mixture / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert not has_split(mixture, "held_out")
+    (mixture / "mixture.json").write_text('{"linked": 1}')
+    assert has_split(mixture, "held_out")
+    assert has_split(tmp_path / "elsewhere", "held_out")
+    assert not has_split(mixture, "train")

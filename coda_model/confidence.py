@@ -1,12 +1,14 @@
 """How likely a fill is to be exactly right, by what was measured of a checkpoint.
 
 A model's probabilities are those of its tokens one by one, and of tokens that were found elsewhere in the document they
-say little. A logistic regression over both (Platt, 1999) lies beside the weights; `coda-model eval calibrate` fits it.
+say little. A logistic regression over what is known of a fill (Platt, 1999) lies beside the weights; `coda-model eval
+calibrate` fits it.
 """
 
 import json
 import math
 from dataclasses import dataclass, fields
+from operator import mul
 from pathlib import Path
 
 from coda_model.errors import CodaError
@@ -15,17 +17,41 @@ FILE = "calibration.json"
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What is known of a fill.
+
+    Attributes:
+        log_probability: the sum over its tokens, in nats.
+        log_length: the logarithm of the probability that none of its slots is one too many or hides another, the sum
+            over them.
+        same: characters before the hole after which it stands elsewhere in the document too; 0 where it does not.
+        single_line: whether it had to be of one line.
+    """
+
+    log_probability: float
+    log_length: float
+    same: int
+    single_line: bool
+
+    def features(self) -> tuple[float, float, float, float]:
+        """What the weights of a calibration, but for its intercept, are multiplied with."""
+        return self.log_probability, self.log_length, log_same(self.same), float(self.single_line)
+
+
+@dataclass(frozen=True)
 class Calibration:
-    """The weights of the regression: of 1, of the fill's log-probability in nats, and of the logarithm of the
-    characters beyond two before the hole that stand before the same fill elsewhere."""
+    """The weights of the regression: of 1, and of what `Evidence.features` gives."""
 
     intercept: float
     log_probability: float
+    log_length: float
     same: float
+    single_line: float
 
-    def confidence(self, log_probability: float, same: int) -> float:
-        """From 0 to 1. `log_probability` is the sum over the fill's tokens, `same` as in `Draft`."""
-        terms = self.intercept + self.log_probability * log_probability + self.same * log_same(same)
+    def confidence(self, evidence: Evidence) -> float:
+        """From 0 to 1."""
+        weights = self.log_probability, self.log_length, self.same, self.single_line
+        terms = self.intercept + sum(map(mul, weights, evidence.features()))
         return 1 / (1 + math.exp(-max(min(terms, 500.0), -500.0)))
 
 

@@ -12,7 +12,15 @@ from coda_model.forward import Steps
 from coda_model.request import InfillOptions
 from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
-from coda_model.unmask import Samples, adaptive_commits, choose_positions, even_commits, sample_tokens, with_distant
+from coda_model.unmask import (
+    Samples,
+    adaptive_commits,
+    choose_positions,
+    even_commits,
+    log_staying,
+    sample_tokens,
+    with_distant,
+)
 
 # Rows whose logits are held at one time: 256 rows of a vocabulary of 151,936 are 156 MB in fp32.
 _LOGIT_ROWS = 256
@@ -42,6 +50,9 @@ class Denoiser:
         self._never_V = tokenizer.is_special | tokenizer.is_unwritable
         if not allow_carriage_return:
             self._never_V = self._never_V | tokenizer.has_carriage_return
+        config = model.config
+        edits = [config.expand_token_id, config.delete_token_id] if config.finds_length else []
+        self._edits = torch.tensor(edits, dtype=torch.int64, device=model.model.embed_tokens.weight.device)
         self._masks: dict[tuple[bool, bool, bool], Tensor] = {}
 
     def with_forward(self, forward: Forward) -> "Denoiser":
@@ -58,7 +69,7 @@ class Denoiser:
         for draft, (_, sites), hidden_NxD in zip(drafts, assembled, hidden, strict=True):
             best_N = torch.cat(
                 [
-                    self._logits(draft, chunk, hidden_NxD[start : start + len(chunk)], False).softmax(-1).amax(-1)
+                    self._logits(draft, chunk, hidden_NxD[start : start + len(chunk)], False)[0].softmax(-1).amax(-1)
                     for start, chunk in _chunks(sites)
                 ]
             ).tolist()
@@ -68,14 +79,18 @@ class Denoiser:
             means.append([sum(values) / len(values) for values in by_hole])
         return means
 
-    def log_probabilities(self, drafts: Sequence[Draft], wanted_N: Tensor) -> Steps[list[Tensor]]:
-        """For each draft the log-probabilities [N] of the `wanted` ids at its N masks, whatever may stand there."""
+    def log_probabilities(self, drafts: Sequence[Draft], wanted_N: Tensor) -> Steps[list[tuple[Tensor, Tensor]]]:
+        """For each draft the log-probabilities [N] of the `wanted` ids at its N masks, whatever may stand there, and of
+        each mask being one token [N]."""
         assembled = [draft.assemble(self.model.config.mask_token_id) for draft in drafts]
         hidden = yield from self._forward(drafts, assembled)
-        return [
-            self.model.logits(hidden_NxD).log_softmax(-1).gather(-1, wanted_N.to(hidden_NxD.device)[:, None])[:, 0]
-            for hidden_NxD in hidden
-        ]
+        values = []
+        for hidden_NxD in hidden:
+            log_probability_NxV = self.model.logits(hidden_NxD).log_softmax(-1)
+            value_N = log_probability_NxV.gather(-1, wanted_N.to(hidden_NxD.device)[:, None])[:, 0]
+            of_edits_N = log_probability_NxV[:, self._edits].exp().sum(-1)
+            values.append((value_N, torch.log1p(-of_edits_N.clamp(max=1 - 1e-6))))
+        return values
 
     def step(self, drafts: Sequence[Draft], steps_left: int | None) -> Steps[None]:
         """Advance every draft that has masks by one step; with steps_left 1 all of them are complete afterwards.
@@ -87,20 +102,26 @@ class Denoiser:
         hidden = yield from self._forward(drafts, assembled)
         last = steps_left is not None and steps_left <= 1
         for draft, (_, sites), hidden_NxD in zip(drafts, assembled, hidden, strict=True):
-            samples = self._sample(draft, sites, hidden_NxD, may_expand=not last)
+            samples, stays = self._sample(draft, sites, hidden_NxD, may_expand=not last)
             sure = adaptive_commits(samples.confidence, self.options.algorithm, self.options.bound)
             count = max(sure, even_commits(len(sites), steps_left))
             chosen = choose_positions(samples.confidence, count, self.options.alg_temp, draft.generator).tolist()
             if self.options.algorithm == "entropy_bound" and self.options.apart:
                 chosen = with_distant(chosen, samples.confidence, [site.row for site in sites], self.options.apart)
             first = [index for index, (hole, slot, _) in enumerate(sites) if draft.holes[hole].comes_first(slot)]
-            self._commit(draft, sites, samples, chosen if last else first or chosen)
+            self._commit(draft, sites, samples, stays, chosen if last else first or chosen)
 
-    def _sample(self, draft: Draft, sites: list[Site], hidden_NxD: Tensor, may_expand: bool) -> Samples:
+    def _sample(
+        self, draft: Draft, sites: list[Site], hidden_NxD: Tensor, may_expand: bool
+    ) -> tuple[Samples, list[float]]:
+        """What is drawn at the sites, and the log-probability that each holds one token."""
         options = self.options
-        parts = [
-            sample_tokens(
-                self._logits(draft, chunk, hidden_NxD[start : start + len(chunk)], may_expand),
+        parts: list[Samples] = []
+        stays: list[float] = []
+        for start, chunk in _chunks(sites):
+            logits_NxV, edits_NxE = self._logits(draft, chunk, hidden_NxD[start : start + len(chunk)], may_expand)
+            part = sample_tokens(
+                logits_NxV,
                 options.algorithm,
                 draft.temperature,
                 options.top_p,
@@ -108,17 +129,22 @@ class Denoiser:
                 draft.generator,
                 _given(draft, chunk, hidden_NxD.device),
             )
-            for start, chunk in _chunks(sites)
-        ]
-        return Samples(
+            parts.append(part)
+            log_total_N = logits_NxV.gather(-1, part.ids[:, None])[:, 0] - part.log_probability
+            stays += log_staying(edits_NxE, logits_NxV[:, self._edits], log_total_N).nan_to_num(0.0).tolist()
+        samples = Samples(
             ids=torch.cat([part.ids for part in parts]),
             confidence=torch.cat([part.confidence for part in parts]),
             log_probability=torch.cat([part.log_probability for part in parts]),
         )
+        return samples, stays
 
-    def _logits(self, draft: Draft, sites: Sequence[Site], hidden_NxD: Tensor, may_expand: bool) -> Tensor:
-        """Logits [N, V] with -inf for what the site's slot may not hold."""
+    def _logits(
+        self, draft: Draft, sites: Sequence[Site], hidden_NxD: Tensor, may_expand: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [N, V] with -inf for what the site's slot may not hold, and those [N, E] of the edits as they were."""
         logits_NxV = self.model.logits(hidden_NxD)
+        edits_NxE = logits_NxV[:, self._edits].clone()
         start = 0
         for number, group in groupby(sites, key=lambda site: site.hole):
             end = start + len(list(group))
@@ -130,7 +156,7 @@ class Denoiser:
                 row_V.fill_(-torch.inf)[ids] = kept
         if (expand := self.model.config.expand_token_id) is not None:
             forbid_unlikely_growth(logits_NxV, expand)
-        return logits_NxV
+        return logits_NxV, edits_NxE
 
     def _only(self, hole: OpenHole, slot: int) -> Tensor | None:
         """The ids that may be drawn at a slot, where its characters are given.
@@ -159,7 +185,7 @@ class Denoiser:
             self._masks[key] = mask_V.to(self.model.model.embed_tokens.weight.device)
         return self._masks[key]
 
-    def _commit(self, draft: Draft, sites: list[Site], samples: Samples, chosen: list[int]) -> None:
+    def _commit(self, draft: Draft, sites: list[Site], samples: Samples, stays: list[float], chosen: list[int]) -> None:
         config = self.model.config
         ids, log_probabilities = samples.ids.tolist(), samples.log_probability.tolist()
         picked = set(chosen)
@@ -174,8 +200,10 @@ class Denoiser:
                 hole.expand(slot)
             elif config.finds_length and token == config.delete_token_id:
                 hole.delete(slot, log_probabilities[index])
+            elif hole.comes_first(slot):
+                hole.commit(slot, token)
             else:
-                hole.commit(slot, token, 0.0 if hole.comes_first(slot) else log_probabilities[index])
+                hole.commit(slot, token, log_probabilities[index], stays[index])
 
 
 def _given(draft: Draft, sites: Sequence[Site], device: torch.device) -> Tensor | None:

@@ -27,7 +27,7 @@ Assembled = tuple[list[int], list[Site]]
 
 @dataclass
 class OpenHole:
-    """The slots of one hole, with the log-probability of each committed token (0 for a mask).
+    """The slots of one hole, with the log-probability of each committed token, and that it is one (0 for a mask).
 
     A slot that is expanded becomes two, one that is deleted goes away. `expansions_left` bounds the growth. A hole that
     grows into what it was before grows no more, or a model may expand and delete in turn; nor does one whose tokens
@@ -46,11 +46,13 @@ class OpenHole:
     closing: torch.Tensor | None = None
     given: Sequence[int | None] | None = None
     log_probabilities: list[float] = field(init=False)
+    log_stays: list[float] = field(init=False)
     delete_log_probabilities: list[float] = field(default_factory=list)
     _grown: set[tuple[int | None, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.log_probabilities = [0.0] * len(self.slots)
+        self.log_stays = [0.0] * len(self.slots)
 
     @property
     def may_expand(self) -> bool:
@@ -71,12 +73,13 @@ class OpenHole:
         for slot, value in enumerate(self.log_probabilities):
             if value < math.log(bound):
                 self.slots[slot] = MASK
-                self.log_probabilities[slot] = 0.0
+                self.log_probabilities[slot] = self.log_stays[slot] = 0.0
         self.fixed = True
 
-    def commit(self, slot: int, token: int, log_probability: float) -> None:
+    def commit(self, slot: int, token: int, log_probability: float = 0.0, log_stays: float = 0.0) -> None:
         self.slots[slot] = token
         self.log_probabilities[slot] = log_probability
+        self.log_stays[slot] = log_stays
         if repeats_itself(self.slots, slot):
             self.expansions_left = 0
 
@@ -86,12 +89,13 @@ class OpenHole:
             self.expansions_left -= 1
             self.slots.insert(slot, MASK)
             self.log_probabilities.insert(slot, 0.0)
+            self.log_stays.insert(slot, 0.0)
             if (grown := tuple(self.slots)) in self._grown:
                 self.expansions_left = 0
             self._grown.add(grown)
 
     def delete(self, slot: int, log_probability: float) -> None:
-        del self.slots[slot], self.log_probabilities[slot]
+        del self.slots[slot], self.log_probabilities[slot], self.log_stays[slot]
         self.delete_log_probabilities.append(log_probability)
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from coda_model.bindings import needed_binding
-from coda_model.confidence import Calibration
+from coda_model.confidence import Calibration, Evidence
 from coda_model.context import cut_context
 from coda_model.denoise import Denoiser
 from coda_model.draft import MASK, Draft, OpenHole
@@ -327,11 +327,20 @@ class Filling:
     def _candidate(self, fills: tuple[str, ...], draft: Draft, same: int, tokens: int | None = None) -> Candidate:
         """A draft's fills as an answer; `tokens` of them where the fill of the only hole is the start of it."""
         values = [hole.log_probabilities[:tokens] for hole in draft.holes]
+        evidence = Evidence(
+            log_probability=sum(map(sum, values)),
+            log_length=sum(sum(hole.log_stays[:tokens]) for hole in draft.holes),
+            same=same,
+            single_line=all(hole.single_line for hole in draft.holes),
+        )
         mean = draft.mean_log_probability() if tokens is None else sum(values[0]) / len(values[0])
-        confidence = math.exp(mean)
-        if self._calibration is not None:
-            confidence = self._calibration.confidence(sum(map(sum, values)), same)
-        return Candidate(fills, confidence, tuple(tuple(map(math.exp, of_hole)) for of_hole in values), same)
+        return Candidate(
+            fills=fills,
+            confidence=self._calibration.confidence(evidence) if self._calibration else math.exp(mean),
+            token_confidences=tuple(tuple(map(math.exp, of_hole)) for of_hole in values),
+            same=same,
+            length_confidence=math.exp(evidence.log_length),
+        )
 
     def _tokens_of(self, text: str, hole: OpenHole) -> int:
         """How many of a hole's tokens its first characters, `text`, take."""

@@ -7,7 +7,7 @@ is sure of nothing finds these first.
 import ast
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from coda_model.names import Place, unbound_names
 
@@ -36,20 +36,16 @@ class PythonBlock:
         inside = len(self._texts[0].removeprefix(_LETS_BE))
         self._outside = texts[0][: len(texts[0]) - inside], texts[-1][len(self._texts[-1]) :]
         self._is_outside: dict[str, bool] = {}
+        self._trees: dict[tuple[str, ...], ast.Module | None] = {}
 
     def parse(self, fills: Sequence[str]) -> ast.Module | None:
         """Its tree with the n fills; None where Python does not compile it.
 
         It takes none where the block has an error of its own, or was cut where it should not be.
         """
-        code = "".join(part for pair in zip(self._texts, (*fills, ""), strict=True) for part in pair)
-        try:
-            with warnings.catch_warnings(action="ignore"):  # of the user's code, which is not the server's to judge
-                tree = ast.parse(code)
-                compile(tree, "<fill>", "exec", dont_inherit=True)  # a return outside of functions, an argument twice
-                return tree
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+        if (key := tuple(fills)) not in self._trees:
+            self._trees[key] = _compiled("".join(_interleaved(self._texts, fills)))
+        return self._trees[key]
 
     def missing_names(self, tree: ast.AST) -> dict[str, Place]:
         """The names that one of its trees reads before it binds them, and the rest of the document does not say."""
@@ -60,6 +56,22 @@ class PythonBlock:
             word = re.compile(rf"\b{re.escape(name)}\b")
             self._is_outside[name] = any(word.search(text) for text in self._outside)
         return self._is_outside[name]
+
+
+def _interleaved(texts: Sequence[str], fills: Sequence[str]) -> Iterator[str]:
+    for text, fill in zip(texts, (*fills, ""), strict=True):
+        yield text
+        yield fill
+
+
+def _compiled(code: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of the user's code, which is not the server's to judge
+            tree = ast.parse(code)
+            compile(tree, "<fill>", "exec", dont_inherit=True)  # a return outside of functions, an argument twice
+            return tree
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _head(text: str) -> str:

@@ -63,4 +63,4 @@ def agreements(denoiser: Denoiser, windowed: WindowedForward, drafts: Sequence[D
         ]
         asked.append(Draft(texts, holes, draft.temperature, draft.generator))
     values = yield from denoiser.with_forward(shorter).log_probabilities(asked, wanted)
-    return [float(value_N.mean()) for value_N in values]
+    return [float(value_N.mean()) for value_N, _ in values]

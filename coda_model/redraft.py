@@ -37,13 +37,13 @@ def keep_likely(denoiser: Denoiser, draft: Draft, drafted: Sequence[Sequence[int
     sites = draft.assemble(denoiser.model.config.mask_token_id)[1]
     fitting = [len(tokens) == len(hole.slots) for tokens, hole in zip(drafted, draft.holes, strict=True)]
     wanted = [drafted[site.hole][site.slot] if fitting[site.hole] else 0 for site in sites]
-    [log_probability_N] = yield from denoiser.log_probabilities([draft], torch.tensor(wanted))
+    [(value_N, stays_N)] = yield from denoiser.log_probabilities([draft], torch.tensor(wanted))
     kept = 0
-    for site, token, value in zip(sites, wanted, log_probability_N.tolist(), strict=True):
+    for site, token, value, stays in zip(sites, wanted, value_N.tolist(), stays_N.tolist(), strict=True):
         hole = draft.holes[site.hole]
         only = hole.only(site.slot)
         allowed = only is None or token in only.tolist()
         if fitting[site.hole] and allowed and value >= math.log(_LIKELY):
-            hole.commit(site.slot, token, value)
+            hole.commit(site.slot, token, value, stays)
             kept += 1
     return kept

@@ -147,13 +147,15 @@ class Candidate:
 
     `confidence` is how likely the fill is exactly right where the checkpoint has a calibration, else the geometric mean
     over `token_confidences` (one tuple a hole, with 1 for a token that the code behind the hole asked for). `same`
-    characters before the hole stand before the same fill elsewhere.
+    characters before the hole stand before the same fill elsewhere. `length_confidence` is the probability that no slot
+    of the fill was one too many or hid another, as the model saw them.
     """
 
     fills: tuple[str, ...]
     confidence: float
     token_confidences: tuple[tuple[float, ...], ...]
     same: int = 0
+    length_confidence: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,19 @@ def sample_tokens(
     )
 
 
+def log_staying(edits_NxE: Tensor, allowed_NxE: Tensor, log_total_N: Tensor) -> Tensor:
+    """How sure the model is that a position holds one token, and is not one too many or too few: [N] log-probabilities.
+
+    Args:
+        edits_NxE: the logits of the tokens that change the length.
+        allowed_NxE: the same, with -inf where one may not be drawn.
+        log_total_N: the logarithm of the sum of the exponentials of all logits that may be drawn.
+    """
+    of_edits_N = (allowed_NxE - log_total_N[:, None]).exp().sum(-1)
+    log_tokens_N = log_total_N + torch.log1p(-of_edits_N.clamp(max=1 - 1e-6))
+    return -torch.log1p((edits_NxE - log_tokens_N[:, None]).exp().sum(-1))
+
+
 def _confidence(
     log_probability_NxV: Tensor, ids: Tensor, algorithm: Algorithm, generator: torch.Generator | None
 ) -> Tensor:

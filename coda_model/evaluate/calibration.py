@@ -1,11 +1,12 @@
 """Fitting a checkpoint's calibration to the rows of a run."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from coda_model.confidence import Calibration, log_same
+from coda_model.confidence import Calibration, Evidence
 from coda_model.errors import CodaError
 
 LEAST_ROWS = 50
@@ -18,18 +19,19 @@ def fit_calibration(rows: Sequence[dict[str, Any]]) -> Calibration:
 
     Raises CodaError where the rows are too few, or all right or all wrong.
     """
-    shown = [row for row in rows if row.get("log_probability") is not None and row["fill"].strip()]
+    shown = [row for row in rows if row.get("log_length") is not None and row["fill"].strip()]
     right_N = np.array([bool(row["exact"]) for row in shown], float)
     if len(shown) < LEAST_ROWS or right_N.min() == right_N.max():
         raise CodaError(
             f"A calibration needs {LEAST_ROWS} fills of holes, some right and some wrong; these are {len(shown)}, of "
             f"which {int(right_N.sum())} are right."
         )
-    features_Nx3 = np.array([[1.0, row["log_probability"], log_same(row["same"])] for row in shown])
-    weights = np.zeros(3)
+    known = [Evidence(**{field.name: row[field.name] for field in fields(Evidence)}) for row in shown]
+    features_NxF = np.array([[1.0, *evidence.features()] for evidence in known])
+    weights = np.zeros(features_NxF.shape[1])
     for _ in range(_ITERATIONS):
-        chance_N = 1 / (1 + np.exp(-features_Nx3 @ weights))
-        gradient = features_Nx3.T @ (chance_N - right_N) + _RIDGE * weights
-        curvature = (features_Nx3 * (chance_N * (1 - chance_N))[:, None]).T @ features_Nx3 + _RIDGE * np.eye(3)
-        weights -= np.linalg.solve(curvature, gradient)
+        chance_N = 1 / (1 + np.exp(-features_NxF @ weights))
+        gradient = features_NxF.T @ (chance_N - right_N) + _RIDGE * weights
+        curvature = (features_NxF * (chance_N * (1 - chance_N))[:, None]).T @ features_NxF
+        weights -= np.linalg.solve(curvature + _RIDGE * np.eye(len(weights)), gradient)
     return Calibration(*(round(float(weight), 4) for weight in weights))

@@ -90,6 +90,8 @@ class Filler:
             rows[number] = {
                 "fill": best.fills[0], "confidence": best.confidence, "same": best.same,
                 "log_probability": sum(math.log(max(each, 1e-30)) for each in best.token_confidences[0]),
+                "log_length": math.log(max(best.length_confidence, 1e-30)),
+                "single_line": jobs[number].problem.single_line,
                 "steps": item.steps, "latency_ms": latency_ms
             }  # fmt: skip
 

@@ -12,6 +12,7 @@ from coda_model.unmask import (
     keep_nucleus,
     keep_top_k,
     linear_commits,
+    log_staying,
     sample_tokens,
     with_distant,
 )
@@ -45,6 +46,17 @@ def test_origin_scores_by_chance_alone() -> None:
     score = sample_tokens(logits, "origin", generator=torch.Generator().manual_seed(0)).confidence
     assert score.unique().numel() > 990
     assert abs(score.mean() - 0.5) < 0.05
+
+
+@given(st.lists(st.floats(-5, 5), min_size=4, max_size=6), st.sampled_from([(), (0,), (0, 1), (1,)]))
+def test_log_staying(logits: list[float], forbidden: tuple[int, ...]) -> None:
+    """Of what may not be drawn, the edits (0 and 1 here) count as the model sees them."""
+    raw = torch.tensor([logits])
+    drawn = raw.clone()
+    drawn[:, list(forbidden)] = -torch.inf
+    value = log_staying(raw[:, :2], drawn[:, :2], drawn.logsumexp(-1))
+    assert value.exp().tolist() == pytest.approx([float(raw.softmax(-1)[0, 2:].sum())], rel=1e-3)
+    assert log_staying(raw[:, :0], drawn[:, :0], drawn.logsumexp(-1)).tolist() == [0.0]
 
 
 @pytest.mark.parametrize(

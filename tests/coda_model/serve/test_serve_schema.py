@@ -175,7 +175,13 @@ RESULT = InfillResult(
             {
                 "event": "result",
                 "candidates": [
-                    {"fills": ["a\n", "é"], "confidence": 0.5, "token_confidences": [[0.25, 1.0], [0.5]], "same": 0}
+                    {
+                        "fills": ["a\n", "é"],
+                        "confidence": 0.5,
+                        "token_confidences": [[0.25, 1.0], [0.5]],
+                        "same": 0,
+                        "length_confidence": 1.0,
+                    }
                 ],
                 "steps": 3,
                 "length_policy": "expand-delete",

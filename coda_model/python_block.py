@@ -7,7 +7,7 @@ is sure of nothing finds these first.
 import ast
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from coda_model.names import Place, unbound_names
 
@@ -44,7 +44,7 @@ class PythonBlock:
         It takes none where the block has an error of its own, or was cut where it should not be.
         """
         if (key := tuple(fills)) not in self._trees:
-            self._trees[key] = _compiled("".join(_interleaved(self._texts, fills)))
+            self._trees[key] = _compiled(joined(self._texts, fills))
         return self._trees[key]
 
     def missing_names(self, tree: ast.AST) -> dict[str, Place]:
@@ -58,10 +58,9 @@ class PythonBlock:
         return self._is_outside[name]
 
 
-def _interleaved(texts: Sequence[str], fills: Sequence[str]) -> Iterator[str]:
-    for text, fill in zip(texts, (*fills, ""), strict=True):
-        yield text
-        yield fill
+def joined(texts: Sequence[str], fills: Sequence[str]) -> str:
+    """The n + 1 texts with the n fills between them."""
+    return "".join(part for pair in zip(texts, (*fills, ""), strict=True) for part in pair)
 
 
 def _compiled(code: str) -> ast.Module | None:

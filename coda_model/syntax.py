@@ -7,7 +7,7 @@ import tree_sitter
 
 from coda_lsp.languages import language_for, load_grammar
 from coda_model.length import unbalanced_brackets
-from coda_model.python_block import PythonBlock
+from coda_model.python_block import PythonBlock, joined
 
 # Characters of the document that are parsed on each side of the holes; 16,000 of them take about 1 ms.
 _REACH = 8_000
@@ -36,7 +36,7 @@ class DocumentSyntax:
 
         In Python one more where its own parser does not take the code around them.
         """
-        text = "".join(part for pair in zip(self._texts, (*fills, ""), strict=True) for part in pair)
+        text = joined(self._texts, fills)
         count = count_errors(text, self._language) if self._language is not None else None
         count = unbalanced_brackets(text) if count is None else count
         return count + int(self._python is not None and self._python.parse(fills) is None)
@@ -46,8 +46,9 @@ class DocumentSyntax:
 
         Of Python only; of another language it is 0.
         """
-        tree = self._python.parse(fills) if self._python is not None else None
-        return 0 if self._python is None or tree is None else len(self._python.missing_names(tree))
+        if self._python is None or (tree := self._python.parse(fills)) is None:
+            return 0
+        return len(self._python.missing_names(tree))
 
 
 def count_errors(text: str, language_id: str) -> int | None:

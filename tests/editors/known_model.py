@@ -7,7 +7,7 @@ follows which. After anything else it writes
 
     alpha + beta * gamma            in a hole of one line; the second candidate begins with `omega` instead
     alpha + beta * gamma            in a hole that may be a block
-        delta
+        # delta
 
 and it is sure of each of these tokens, once the one before is there. A mask before a token tells it nothing.
 """
@@ -26,22 +26,20 @@ from coda_model.transformer import CodaTransformer
 
 FILL = "alpha + beta * gamma"
 SECOND_FILL = "omega + beta * gamma"
-# The line end comes as one token with eight blanks, which stands nowhere in the texts of the tests.
-BLOCK_FILL = FILL + "\n        delta"
-
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|mask|>", "<|expand|>", "<|delete|>"]
 _MASK, _EXPAND, _DELETE = 3, 4, 5
 _BEGINNINGS = {"alpha": 20.0, "omega": 19.7}
 # Token, its successors and their logits. A hole of one line may not take a line end: then the second is all there is.
+# A comment may stand at any depth, and no text of the tests has that token.
 _SUCCESSORS = {
     "alpha": {"Ġ+": 20.0},
     "omega": {"Ġ+": 20.0},
     "Ġ+": {"Ġbeta": 20.0},
     "Ġbeta": {"Ġ*": 20.0},
     "Ġ*": {"Ġgamma": 20.0},
-    "Ġgamma": {"ĊĠĠĠĠĠĠĠĠ": 36.0, "<|delete|>": 18.0},
-    "ĊĠĠĠĠĠĠĠĠ": {"delta": 20.0},
-    "delta": {"<|delete|>": 20.0},
+    "Ġgamma": {"ĊĠĠĠĠĠĠĠĠ#": 36.0, "<|delete|>": 18.0},
+    "ĊĠĠĠĠĠĠĠĠ#": {"Ġdelta": 20.0},
+    "Ġdelta": {"<|delete|>": 20.0},
 }
 
 

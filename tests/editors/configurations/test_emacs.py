@@ -11,8 +11,8 @@ EMACS = Path(os.environ["CODA_TEST_EMACS"])
 CONFIGURATIONS = Path(__file__).parents[3] / "editors" / "emacs"
 LIMIT_S = 300.0
 
-FILLED = "def add(a, b):\n    alpha + beta * gamma\n        delta\n\n\nprint(add(1, 2))\n"
-HOLE_FILLED = "\n\ndef later():\n    alpha + beta * gamma\n        delta\n"
+FILLED = "def add(a, b):\n    alpha + beta * gamma\n        # delta\n\n\nprint(add(1, 2))\n"
+HOLE_FILLED = "\n\ndef later():\n    alpha + beta * gamma\n        # delta\n"
 
 
 @pytest.fixture

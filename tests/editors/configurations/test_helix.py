@@ -47,6 +47,6 @@ def test_fill_selection(environment: dict[str, str], edited: Path) -> None:
         helix.until(lambda: "alpha" in helix.drawn)
         helix.type(":write\r")
         helix.until(lambda: "alpha" in edited.read_text())
-        assert edited.read_text() == "def add(a, b):\n    alpha + beta * gamma\n        delta\n\n\nprint(add(1, 2))\n"
+        assert edited.read_text() == "def add(a, b):\n    alpha + beta * gamma\n        # delta\n\n\nprint(add(1, 2))\n"
     finally:
         helix.close()

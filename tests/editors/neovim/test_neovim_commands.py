@@ -175,7 +175,7 @@ def test_with_the_real_server(neovim: Any, real_server: dict[str, Any]) -> None:
     neovim.await_text(CODE.rstrip("\n"))
 
     neovim.type("2GV:CodaFill<CR>")
-    filled = f"def add(a, b):\n    {FILL}\n        delta\n    return total\n\n\nprint(add(1, 2))"
+    filled = f"def add(a, b):\n    {FILL}\n        # delta\n    return total\n\n\nprint(add(1, 2))"
     neovim.await_text(filled)
     neovim.type("u")
     neovim.await_text(CODE.rstrip("\n"))
@@ -187,9 +187,9 @@ def test_with_the_real_server(neovim: Any, real_server: dict[str, Any]) -> None:
     unfilled = CODE + "\n\ndef later():\n    ..."
     neovim.rpc.current.buffer[:] = unfilled.split("\n")
     neovim.rpc.command("CodaHoles")
-    neovim.await_text(unfilled.replace("...", f"{FILL}\n        delta"))
+    neovim.await_text(unfilled.replace("...", f"{FILL}\n        # delta"))
     neovim.rpc.command("CodaRegenerate")
-    neovim.await_text(unfilled.replace("...", f"{SECOND_FILL}\n        delta"))
+    neovim.await_text(unfilled.replace("...", f"{SECOND_FILL}\n        # delta"))
     neovim.type("uu")
     neovim.await_text(unfilled)
 

@@ -9,7 +9,7 @@ import { fileWhen, PATIENCE_MS } from "./workbench.mjs";
 // What the model of tests/editors/known_model.py writes.
 const FILL = "alpha + beta * gamma";
 const SECOND_FILL = "omega + beta * gamma";
-const SECOND_LINE = "\n        delta";
+const SECOND_LINE = "\n        # delta";
 
 export const EXAMPLE = `def add(a, b):
     return a + b

@@ -1,13 +1,13 @@
 """How likely a fill is to be exactly right, by what was measured of a checkpoint.
 
 A model's probabilities are those of its tokens one by one, and of tokens that were found elsewhere in the document they
-say little. A logistic regression over what is known of a fill (Platt, 1999) lies beside the weights; `coda-model eval
-calibrate` fits it.
+say little. How far the best fill is ahead of the others says most. A logistic regression over what is known of a fill
+(Platt, 1999) lies beside the weights; `coda-model eval calibrate` fits it.
 """
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from operator import mul
 from pathlib import Path
 
@@ -24,18 +24,25 @@ class Evidence:
         log_probability: the sum over its tokens, in nats.
         log_length: the logarithm of the probability that none of its slots is one too many or hides another, the sum
             over them.
+        log_share: the logarithm of its share among all fills that were compared, each of which counts e to the power of
+            its rank (`coda_model.ranking.score`). Of a fill that nothing was compared with the share is a half.
         same: characters before the hole after which it stands elsewhere in the document too; 0 where it does not.
-        single_line: whether it had to be of one line.
+        renamed: whether it stands there with other names.
+        characters: it has, without the white space around it.
     """
 
     log_probability: float
     log_length: float
+    log_share: float
     same: int
-    single_line: bool
+    renamed: bool
+    characters: int
 
-    def features(self) -> tuple[float, float, float, float]:
+    def features(self) -> tuple[float, ...]:
         """What the weights of a calibration, but for its intercept, are multiplied with."""
-        return self.log_probability, self.log_length, log_same(self.same), float(self.single_line)
+        found = log_same(self.same)
+        as_it_is, renamed = (0.0, found) if self.renamed else (found, 0.0)
+        return self.log_probability, self.log_length, self.log_share, as_it_is, renamed, math.log1p(self.characters)
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,14 @@ class Calibration:
     intercept: float
     log_probability: float
     log_length: float
+    log_share: float
     same: float
-    single_line: float
+    renamed: float
+    characters: float
 
     def confidence(self, evidence: Evidence) -> float:
         """From 0 to 1."""
-        weights = self.log_probability, self.log_length, self.same, self.single_line
+        _, *weights = astuple(self)
         terms = self.intercept + sum(map(mul, weights, evidence.features()))
         return 1 / (1 + math.exp(-max(min(terms, 500.0), -500.0)))
 

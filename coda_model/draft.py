@@ -133,6 +133,8 @@ class Draft:
     generator: torch.Generator
     same: int = 0
     """Of a fill found elsewhere in the document, the characters before it that stand before the hole too; else 0."""
+    renamed: bool = False
+    """Whether it was found with other names."""
 
     @property
     def masked(self) -> int:
@@ -154,6 +156,10 @@ class Draft:
         """Mask again what was committed with a probability below the bound; the lengths of the holes stay."""
         for hole in self.holes:
             hole.reopen(bound)
+
+    def log_length(self, tokens: int | None = None) -> float:
+        """The sum of what is said of each of the first `tokens` slots of each hole, or all, being one token."""
+        return sum(sum(hole.log_stays[:tokens]) for hole in self.holes)
 
     def mean_log_probability(self) -> float:
         """Over all committed tokens but those that came first; over the deletes where the fills are empty."""

@@ -4,19 +4,18 @@ import math
 import time
 from collections.abc import Generator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from coda_model.bindings import needed_binding
 from coda_model.confidence import Calibration, Evidence
 from coda_model.context import cut_context
 from coda_model.denoise import Denoiser
-from coda_model.draft import MASK, Draft, OpenHole
+from coda_model.draft import Draft, OpenHole
+from coda_model.first_drafts import FirstDrafts
 from coda_model.forward import Steps, Work
 from coda_model.heal import Edges, open_edges
 from coda_model.length import Baselines, Start, best_lengths, first_starts, length_grid
-from coda_model.lookup import proposals
 from coda_model.ranking import agreements, score
 from coda_model.redraft import ROUNDS, drafted_tokens, keep_likely
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Timings
@@ -28,15 +27,29 @@ from coda_model.tokenizer import CodeTokenizer
 from coda_model.transformer import CodaTransformer
 from coda_model.windowed import WindowedForward
 
-# Alternatives beyond those that start apart are drawn at this temperature at least, or they would all be the first one.
-_ALTERNATIVE_TEMPERATURE = 0.7
 # Characters of a hint that are tokenised, for each token its hole may hold.
 _HINT_CHARACTERS = 16
 # Bytes of keys and values that drafts computed in one forward may take: a grid of more lengths is scored in parts, of
 # more drafts only the first are denoised.
 _MOST_MEMORY = 2**29
+# The share of a fill that nothing was compared with.
+_ALONE = 0.5
+# A share that is as good as none.
+_LEAST_SHARE = 1e-9
 # Starts that stay where lines that bind a needed name take the place of others.
 _LEAST_STARTS = 4
+
+
+class _Ranked(NamedTuple):
+    """A draft that is complete: its rank, the errors of the document with its fills, and where they were found."""
+
+    score: float
+    errors: int
+    fills: tuple[str, ...]
+    draft: Draft
+    same: int
+    renamed: bool
+
 
 Plan = Generator[Work | Progress | InfillResult, Any, None]
 """A request under way: asks for forwards, reports its progress, ends with its result."""
@@ -63,7 +76,6 @@ class Filling:
         self._step = 0
         self._model_s = 0.0
         self._started = time.perf_counter()
-        self._context: list[list[int]] = []
 
     @torch.inference_mode()
     def plan(self, texts: list[str], holes: list[Hole], budget: int) -> Plan:
@@ -74,29 +86,32 @@ class Filling:
         edges = [Edges()] * len(holes)
         if options.heal:
             document, edges = open_edges(document, holes, tokenizer)
-        self._context = [snippets + document[0], *document[1:]]
+        context = [snippets + document[0], *document[1:]]
+        first = FirstDrafts(self._model, tokenizer, options, context)
         hints = [self._hint_tokens(hole) for hole in holes]
         tokenized = time.perf_counter()
         known = None if options.refresh == 1 else self._documents.find([snippets, *document])
         keep = partial(self._documents.keep, [snippets, *document], known)
-        windowed = WindowedForward(self._model, self._context, options.refresh, known, keep)
+        windowed = WindowedForward(self._model, context, options.refresh, known, keep)
         returns = any("\r" in text for text in texts)
         denoiser = Denoiser(self._model, tokenizer, options, returns, windowed)
         policy = self._length_policy(holes)
         drafted = [drafted_tokens(hole, edge, tokenizer) for hole, edge in zip(holes, edges, strict=True)]
         if policy == "grid" and not any(drafted):
             grids = [length_grid(hole, hint) for hole, hint in zip(holes, hints, strict=True)]
-            starts = yield from self._score_grids(denoiser, windowed, holes, edges, grids)
+            starts = yield from self._score_grids(denoiser, windowed, first, holes, edges, grids)
         else:
             starts = [self._starts(*of_hole) for of_hole in zip(holes, hints, drafted, edges, strict=True)]
+        # Of a selection of several lines the fill is one of several, too.
+        may_be_line = policy != "fixed" and len(holes) == 1 and (holes[0].single_line or not hints[0])
         binding: list[Draft] = []
-        if policy != "fixed" and len(holes) == 1 and holes[0].single_line and not any(drafted):
-            binding = self._binding(texts[0], texts[1], holes[0], edges[0])
+        if may_be_line and not any(drafted):
+            binding = first.binding(texts[0], texts[1], holes[0], edges[0])
             starts = [starts[0][: max(len(starts[0]) - len(binding), _LEAST_STARTS)]]
-        drafts = self._start(holes, edges, starts, max(map(len, starts)) + options.candidates - 1) + binding
-        if policy != "fixed" and len(holes) == 1 and holes[0].single_line:
+        drafts = first.of_starts(holes, edges, starts, max(map(len, starts)) + options.candidates - 1) + binding
+        if may_be_line:
             others = "".join(f"{snippet.text}\n" for snippet in options.snippets)
-            drafts += self._looked_up(others + texts[0], texts[1], holes[0], edges[0])
+            drafts += first.looked_up(others + texts[0], texts[1], holes[0], edges[0])
         drafts = self._parts(drafts)[0]
         rounds = ROUNDS if any(drafted) else 0
         while rounds and drafts[0].masked:
@@ -107,15 +122,23 @@ class Filling:
         if len(drafts) > 1 and options.steps is None and options.refresh != 1 and not windowed.knows_context:
             # The forward that reads the context is of one draft; its step there comes for nothing.
             yield from self._timed(denoiser.step(drafts[:1], None), drafts)
+        compared = len(drafts) > 1
         yield from self._denoise(denoiser, drafts)
         syntax = DocumentSyntax(texts, options.language)
-        candidates = yield from self._rank(denoiser, windowed, drafts, edges, syntax, policy != "fixed")
+        may_shorten = policy != "fixed" and len(holes) == 1 and syntax.has_grammar
+        ranked = yield from self._rank(denoiser, windowed, drafts, edges, syntax, may_shorten)
+        weights = [math.exp(each.score - ranked[0].score) for each in ranked]
+        shares = [weight / sum(weights) if compared else _ALONE for weight in weights]
+        candidates = [self._candidate(each, share) for each, share in zip(ranked, shares, strict=True)]
+        if may_shorten and (shorter := self._shorter(ranked, syntax, edges[0])):
+            number, fill, tokens = shorter
+            candidates.insert(0, self._candidate(ranked[number]._replace(fills=(fill,)), shares[number], tokens))
         timings = Timings(
             tokenize_ms=(tokenized - self._started) * 1e3,
             model_ms=self._model_s * 1e3,
             total_ms=(time.perf_counter() - self._started) * 1e3,
         )
-        yield InfillResult(candidates[: options.candidates], self._step, policy, timings)
+        yield InfillResult(tuple(candidates[: options.candidates]), self._step, policy, timings)
 
     def _length_policy(self, holes: list[Hole]) -> LengthPolicy:
         if all(hole.length is not None for hole in holes):
@@ -148,6 +171,7 @@ class Filling:
         self,
         denoiser: Denoiser,
         windowed: WindowedForward,
+        first: FirstDrafts,
         holes: list[Hole],
         edges: list[Edges],
         grids: list[list[int]],
@@ -155,10 +179,10 @@ class Filling:
         """The best two lengths of each hole by its first step's confidence; several holes walk their grids together."""
         rounds = range(max(map(len, grids)))
         starts = [[Start(lengths[min(i, len(lengths) - 1)], True) for lengths in grids] for i in rounds]
-        grid = [self._draft(self._context, holes, edges, of_round, 0.0, 0) for of_round in starts]
+        grid = [first.of_start(holes, edges, of_round) for of_round in starts]
         if self._options.refresh != 1:
-            first = grid[0].assemble(self._model.config.mask_token_id)
-            yield from self._timed(windowed.read_context(grid[0], first), grid)
+            assembled = grid[0].assemble(self._model.config.mask_token_id)
+            yield from self._timed(windowed.read_context(grid[0], assembled), grid)
         yield from self._measure_baselines(denoiser, holes, grids)
         means: list[list[float]] = []
         for part in self._parts(grid):
@@ -175,9 +199,10 @@ class Filling:
         """See how sure the model is of masks alone, at each length that has not been asked for before."""
         texts = [[self._model.config.bos_token_id], []]
         alone = WindowedForward(self._model, texts, refresh=1)
+        first = FirstDrafts(self._model, self._tokenizer, self._options, texts)
         for hole, lengths in zip(holes, grids, strict=True):
             missing = self._baselines.missing(lengths, hole)
-            drafts = [self._draft(texts, [hole], [Edges()], [Start(length, True)], 0.0, 0) for length in missing]
+            drafts = [first.of_start([hole], [Edges()], [Start(length, True)]) for length in missing]
             for part in self._parts(drafts):
                 means = yield from self._timed(denoiser.with_forward(alone).first_step_confidence(part), part)
                 self._baselines.note([len(draft.holes[0].slots) for draft in part], [mean for (mean,) in means], hole)
@@ -189,77 +214,6 @@ class Filling:
         longest = max((sum(map(len, draft.texts)) + draft.masked for draft in drafts), default=1)
         size = max(_MOST_MEMORY // (token * longest * self._model.model.norm.weight.element_size()), 1)
         return [drafts[start : start + size] for start in range(0, len(drafts), size)]
-
-    def _start(self, holes: list[Hole], edges: list[Edges], starts: list[list[Start]], count: int) -> list[Draft]:
-        """`count` drafts: the first of each choice of starts at the wanted temperature, the others warmer."""
-        choices = max(map(len, starts))
-        wanted = self._options.temperature
-        warm = max(wanted, _ALTERNATIVE_TEMPERATURE)
-        return [
-            self._draft(
-                self._context,
-                holes,
-                edges,
-                [options_of_hole[i % choices % len(options_of_hole)] for options_of_hole in starts],
-                wanted if i < choices else warm,
-                self._options.seed + (i if i < choices else i - choices + 1),
-            )
-            for i in range(count)
-        ]
-
-    def _draft(
-        self,
-        texts: list[list[int]],
-        holes: list[Hole],
-        edges: list[Edges],
-        starts: list[Start],
-        temperature: float,
-        seed: int,
-    ) -> Draft:
-        tokenizer = self._tokenizer
-        open_holes = [
-            OpenHole(
-                slots=[MASK] * (start.tokens + edge.tokens),
-                max_tokens=hole.max_tokens + edge.tokens,
-                fixed=start.fixed or not self._model.config.finds_length,
-                single_line=hole.single_line,
-                expansions_left=hole.max_tokens,
-                opening=tokenizer.starting_with(edge.opening) if edge.opening else None,
-                closing=tokenizer.ending_with(edge.closing) if edge.closing else None,
-            )
-            for hole, edge, start in zip(holes, edges, starts, strict=True)
-        ]
-        device = self._model.model.embed_tokens.weight.device
-        return Draft(texts, open_holes, temperature, torch.Generator(device).manual_seed(seed))
-
-    def _looked_up(self, before: str, after: str, hole: Hole, edge: Edges) -> list[Draft]:
-        """Drafts whose tokens stand elsewhere in the texts around the hole, after the same words."""
-        drafts = []
-        for found in proposals(before, after, self._options.lookups):
-            tokens = self._tokenizer.encode(edge.opening + found.text + edge.closing)
-            if draft := self._given(hole, edge, tokens):
-                draft.same = found.same
-                drafts.append(draft)
-        return drafts
-
-    def _binding(self, before: str, after: str, hole: Hole, edge: Edges) -> list[Draft]:
-        """Drafts that begin by binding a name that the code behind the hole needs."""
-        if self._options.algorithm != "entropy_bound" or self._options.starts == 1:
-            return []
-        binding = needed_binding(before, after, self._options.language)
-        if binding is None:
-            return []
-        head, tail = self._tokenizer.encode(edge.opening + binding.head), self._tokenizer.encode(edge.closing)
-        drafts = [self._given(hole, edge, [*head, *[None] * length, *tail]) for length in binding.lengths]
-        return [draft for draft in drafts if draft]
-
-    def _given(self, hole: Hole, edge: Edges, tokens: Sequence[int | None]) -> Draft | None:
-        """A draft of given tokens; None where they are more than the hole may hold."""
-        if len(tokens) > hole.max_tokens + edge.tokens:
-            return None
-        draft = self._draft(self._context, [hole], [Edges()], [Start(len(tokens), True)], 0.0, 0)
-        draft.holes[0].given = tokens
-        return draft
 
     def _denoise(self, denoiser: Denoiser, drafts: list[Draft]) -> Generator[Work | Progress, Any, None]:
         """Steps until no mask is left. With `remask`, what a draft was not sure of is then masked again, once."""
@@ -290,56 +244,60 @@ class Filling:
         drafts: list[Draft],
         edges: list[Edges],
         syntax: DocumentSyntax,
-        may_shorten: bool,
-    ) -> Generator[Work | Progress, Any, tuple[Candidate, ...]]:
-        """Different fills, best first; before them the start of one, if that `may_shorten` an error away."""
+        count_errors: bool,
+    ) -> Generator[Work | Progress, Any, list[_Ranked]]:
+        """Different fills, best first. Errors are counted of several ones, and of one where asked for."""
         different: dict[tuple[str, ...], Draft] = {}
-        same: dict[tuple[str, ...], int] = {}
+        found: dict[tuple[str, ...], Draft] = {}
         for draft in drafts:
             fills = tuple(self._tokenizer.decode(hole.tokens) for hole in draft.holes)
-            same[fills] = max(same.get(fills, 0), draft.same)
+            if fills not in found or draft.same > found[fills].same:
+                found[fills] = draft
             other = different.get(fills)
             if other is None or draft.mean_log_probability() > other.mean_log_probability():
                 different[fills] = draft
         agreement = [0.0] * len(different)
         if len(different) > 1 and not self._is_late(1):
             agreement = yield from self._timed(agreements(denoiser, windowed, list(different.values())), drafts)
-        may_shorten = may_shorten and len(edges) == 1 and syntax.has_grammar
         ranked = []
         for (fills, draft), agrees in zip(different.items(), agreement, strict=True):
             inner = tuple(edge.inner(fill) for edge, fill in zip(edges, fills, strict=True))
-            errors = syntax.errors(inner) if len(different) > 1 or may_shorten else 0
+            errors = syntax.errors(inner) if len(different) > 1 or count_errors else 0
             missing = syntax.missing_names(inner) if len(different) > 1 else 0
             is_blank = not "".join(inner).strip()
-            rank = score(draft.mean_log_probability(), agrees, errors, missing, is_blank, same[fills])
-            ranked.append((rank, errors, inner, draft, same[fills]))
-        ranked.sort(key=lambda each: -each[0])
-        candidates = [self._candidate(inner, draft, found) for _, _, inner, draft, found in ranked]
-        if may_shorten:
-            texts = [fill for _, _, (fill,), *_ in ranked]
-            shorter = shortened(texts, lambda fill: syntax.errors([fill]), least=min(each[1] for each in ranked))
-            if shorter is not None:
-                number, text = shorter
-                kept = self._tokens_of(edges[0].opening + text, ranked[number][3].holes[0])
-                candidates.insert(0, self._candidate((text,), ranked[number][3], 0, kept))
-        return tuple(candidates)
+            rank = score(
+                draft.mean_log_probability(), draft.log_length(), agrees, errors, missing, is_blank, found[fills].same
+            )
+            ranked.append(_Ranked(rank, errors, inner, draft, found[fills].same, found[fills].renamed))
+        return sorted(ranked, key=lambda each: -each.score)
 
-    def _candidate(self, fills: tuple[str, ...], draft: Draft, same: int, tokens: int | None = None) -> Candidate:
+    def _shorter(self, ranked: Sequence[_Ranked], syntax: DocumentSyntax, edge: Edges) -> tuple[int, str, int] | None:
+        """The start of the only hole's fill that takes an error away: of which fill it is, its text and its tokens."""
+        texts = [each.fills[0] for each in ranked]
+        shorter = shortened(texts, lambda fill: syntax.errors([fill]), least=min(each.errors for each in ranked))
+        if shorter is None:
+            return None
+        number, text = shorter
+        return number, text, self._tokens_of(edge.opening + text, ranked[number].draft.holes[0])
+
+    def _candidate(self, ranked: _Ranked, share: float, tokens: int | None = None) -> Candidate:
         """A draft's fills as an answer; `tokens` of them where the fill of the only hole is the start of it."""
+        draft = ranked.draft
         values = [hole.log_probabilities[:tokens] for hole in draft.holes]
         evidence = Evidence(
             log_probability=sum(map(sum, values)),
-            log_length=sum(sum(hole.log_stays[:tokens]) for hole in draft.holes),
-            same=same,
-            single_line=all(hole.single_line for hole in draft.holes),
+            log_length=draft.log_length(tokens),
+            log_share=math.log(max(share, _LEAST_SHARE)),
+            same=ranked.same if tokens is None else 0,
+            renamed=ranked.renamed,
+            characters=sum(len(fill.strip()) for fill in ranked.fills),
         )
         mean = draft.mean_log_probability() if tokens is None else sum(values[0]) / len(values[0])
         return Candidate(
-            fills=fills,
+            fills=ranked.fills,
             confidence=self._calibration.confidence(evidence) if self._calibration else math.exp(mean),
             token_confidences=tuple(tuple(map(math.exp, of_hole)) for of_hole in values),
-            same=same,
-            length_confidence=math.exp(evidence.log_length),
+            evidence=evidence,
         )
 
     def _tokens_of(self, text: str, hole: OpenHole) -> int:

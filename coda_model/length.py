@@ -8,10 +8,11 @@ from coda_model.request import Hole
 
 
 class Start(NamedTuple):
-    """Tokens a hole starts with, and whether it stays so long."""
+    """Tokens a hole starts with, whether it stays so long, and whether it takes no line end though it might."""
 
     tokens: int
     fixed: bool
+    one_line: bool = False
 
 
 # What a hole becomes depends on where it starts, so several drafts start apart and the best is taken. Of a hole that
@@ -19,6 +20,8 @@ class Start(NamedTuple):
 # them. So most drafts keep their length (docs/log.md). The best guess first, and that one grows and shrinks.
 SINGLE_LINE_STARTS = (Start(12, False), *(Start(length, True) for length in (4, 2, 6, 1, 3, 8, 5, 10, 7, 12)))
 BLOCK_STARTS = (Start(32, False), *(Start(length, True) for length in (12, 24, 6, 36)), Start(4, False))
+# Most holes that may be a block are one statement: from these on a draft writes no second line (docs/log.md).
+ONE_LINE_STARTS = tuple(start._replace(one_line=True) for start in SINGLE_LINE_STARTS)
 # The same as parts of a hint's length.
 _HINT_SHARES = (0.5, 1, 0.25, 0.75, 1.25)
 # Lengths tried when the model cannot: dense where most fills are.
@@ -28,16 +31,24 @@ _CLOSERS = {")": "(", "]": "[", "}": "{"}
 
 
 def first_starts(hole: Hole, hint_tokens: int, most: int) -> list[Start]:
-    """What to start from, 1 to `hole.max_tokens` tokens each, at most `most` different ones, the best guess first.
+    """What to start from, 1 to `hole.max_tokens` tokens each, the best guess first.
 
-    `hint_tokens` is 0 without a hint.
+    At most `most` different ones, of a hole that may be a block as many again of one line. `hint_tokens` is 0 without a
+    hint.
     """
     if hole.length is not None:
         return [Start(hole.length, True)]
-    starts: Sequence[Start] = SINGLE_LINE_STARTS if hole.single_line else BLOCK_STARTS
     if hint_tokens:
         starts = [Start(hint_tokens, False), *(Start(round(hint_tokens * share), True) for share in _HINT_SHARES)]
-    return list(dict.fromkeys(Start(min(max(tokens, 1), hole.max_tokens), fixed) for tokens, fixed in starts))[:most]
+        return _within(hole, starts)[:most]
+    if hole.single_line:
+        return _within(hole, SINGLE_LINE_STARTS)[:most]
+    return _within(hole, BLOCK_STARTS)[:most] + (_within(hole, ONE_LINE_STARTS)[:most] if most > 1 else [])
+
+
+def _within(hole: Hole, starts: Sequence[Start]) -> list[Start]:
+    """The starts as the hole can hold them, none twice."""
+    return list(dict.fromkeys(start._replace(tokens=min(max(start.tokens, 1), hole.max_tokens)) for start in starts))
 
 
 def length_grid(hole: Hole, hint_tokens: int) -> list[int]:

@@ -7,7 +7,7 @@ it is. Code also repeats itself with other names: `self.low = low` is followed b
 import keyword
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coda_model.length import unbalanced_brackets
 
@@ -27,19 +27,22 @@ _KEYWORDS = frozenset(keyword.kwlist) | frozenset(("self", "this", "const", "let
 
 @dataclass(frozen=True)
 class Continuation:
-    """A text that would fill the hole; `same` characters before it are those before the hole, but for other names."""
+    """A text that would fill the hole; `same` characters before it are those before the hole, where it is `renamed` but
+    for other names."""
 
     text: str
     same: int
+    renamed: bool = False
 
 
 def proposals(before: str, after: str, most: int) -> list[Continuation]:
     """At most `most` different fills of one line, those with more in common with the hole first: `continuations`, and
     `renamed_continuations` among them."""
-    same: dict[str, int] = {}
+    different: dict[str, Continuation] = {}
     for found in (*continuations(before, after, most), *renamed_continuations(before, after)):
-        same[found.text] = max(found.same, same.get(found.text, 0))
-    return sorted((Continuation(*item) for item in same.items()), key=lambda found: -found.same)[:most]
+        first = different.setdefault(found.text, found)
+        different[found.text] = replace(first, same=max(first.same, found.same))
+    return sorted(different.values(), key=lambda found: -found.same)[:most]
 
 
 def continuations(before: str, after: str, most: int) -> list[Continuation]:
@@ -85,7 +88,7 @@ def renamed_continuations(before: str, after: str) -> list[Continuation]:
             text = _renamed(tokens[place:], names)
             fill = _up_to(text[len(begun) :].rstrip(), rest)
             if text.startswith(begun) and fill.strip():
-                found.append(Continuation(fill, min(same + len(begun), _MOST_SAME)))
+                found.append(Continuation(fill, min(same + len(begun), _MOST_SAME), renamed=True))
     return found
 
 

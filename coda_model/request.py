@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from coda_model.confidence import Evidence
 from coda_model.errors import InputError
 
 # The published ones rank positions and commit a fixed number a step; the adaptive ones commit what is sure enough.
@@ -146,16 +147,14 @@ class Candidate:
     """One way to fill all holes: a text a hole, and the probabilities with which its tokens were committed.
 
     `confidence` is how likely the fill is exactly right where the checkpoint has a calibration, else the geometric mean
-    over `token_confidences` (one tuple a hole, with 1 for a token that the code behind the hole asked for). `same`
-    characters before the hole stand before the same fill elsewhere. `length_confidence` is the probability that no slot
-    of the fill was one too many or hid another, as the model saw them.
+    over `token_confidences` (one tuple a hole, with 1 for a token that the code behind the hole asked for). `evidence`
+    is what a calibration knows of the fill.
     """
 
     fills: tuple[str, ...]
     confidence: float
     token_confidences: tuple[tuple[float, ...], ...]
-    same: int = 0
-    length_confidence: float = 1.0
+    evidence: Evidence
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Fitting a checkpoint's calibration to the rows of a run."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,14 @@ def fit_calibration(rows: Sequence[dict[str, Any]]) -> Calibration:
 
     Raises CodaError where the rows are too few, or all right or all wrong.
     """
-    shown = [row for row in rows if row.get("log_length") is not None and row["fill"].strip()]
+    shown = [row for row in rows if row.get("evidence") and row["fill"].strip()]
     right_N = np.array([bool(row["exact"]) for row in shown], float)
     if len(shown) < LEAST_ROWS or right_N.min() == right_N.max():
         raise CodaError(
             f"A calibration needs {LEAST_ROWS} fills of holes, some right and some wrong; these are {len(shown)}, of "
             f"which {int(right_N.sum())} are right."
         )
-    known = [Evidence(**{field.name: row[field.name] for field in fields(Evidence)}) for row in shown]
-    features_NxF = np.array([[1.0, *evidence.features()] for evidence in known])
+    features_NxF = np.array([[1.0, *Evidence(**row["evidence"]).features()] for row in shown])
     weights = np.zeros(features_NxF.shape[1])
     for _ in range(_ITERATIONS):
         chance_N = 1 / (1 + np.exp(-features_NxF @ weights))

@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -88,10 +87,7 @@ class Filler:
             best = item.candidates[0]
             latency_ms = (time.perf_counter() - started) * 1e3
             rows[number] = {
-                "fill": best.fills[0], "confidence": best.confidence, "same": best.same,
-                "log_probability": sum(math.log(max(each, 1e-30)) for each in best.token_confidences[0]),
-                "log_length": math.log(max(best.length_confidence, 1e-30)),
-                "single_line": jobs[number].problem.single_line,
+                "fill": best.fills[0], "confidence": best.confidence, "evidence": asdict(best.evidence),
                 "steps": item.steps, "latency_ms": latency_ms
             }  # fmt: skip
 

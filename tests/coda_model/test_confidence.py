@@ -14,40 +14,63 @@ from coda_model.confidence import FILE, Calibration, Evidence, read_calibration
 from coda_model.errors import CodaError
 from coda_model.infill import Hole, Infiller
 
-WEIGHTS = {"intercept": 0.5, "log_probability": 0.1, "log_length": 0.2, "same": 0.3, "single_line": 0.4}
+WEIGHTS = {
+    "intercept": 0.5,
+    "log_probability": 0.1,
+    "log_length": 0.2,
+    "log_share": 0.15,
+    "same": 0.3,
+    "renamed": 0.25,
+    "characters": -0.1,
+}
 DOCUMENT = ["x = qqq(ab)\ny = qqq(", Hole(single_line=True, max_tokens=12), "\n"]
 
 
+EVIDENCE = Evidence(0.0, 0.0, 0.0, 0, False, 0)
+
+
 @pytest.mark.parametrize(
-    ("log_probability", "log_length", "same", "single_line", "expected"),
+    ("known", "odds"),
     [
-        (0.0, 0.0, 0, False, 0.5),
-        (0.0, 0.0, 3, False, 0.5),
-        (-2.0, 0.0, 0, False, 1 / (1 + math.e)),
-        (-1.0, -1.0, 0, False, 1 / (1 + math.exp(0.75))),
-        (-2.0, 0.0, 12, False, 10 / (10 + math.e)),
-        (0.0, 0.0, 0, True, 1 / (1 + math.exp(-2))),
-        (-1e9, 0.0, 0, True, 0.0),
+        ({}, 0.0),
+        ({"same": 3}, 0.0),
+        ({"log_probability": -2.0}, -1.0),
+        ({"log_probability": -1.0, "log_length": -1.0}, -0.75),
+        ({"log_share": -2.0}, -1.5),
+        ({"log_probability": -2.0, "same": 12}, math.log(10) - 1),
+        ({"log_probability": -2.0, "same": 12, "renamed": True}, 2 * math.log(10) - 1),
+        ({"characters": 9}, -math.log(10)),
+        ({"log_probability": -1e9, "same": 12}, -math.inf),
     ],
 )
-def test_confidence(log_probability: float, log_length: float, same: int, single_line: bool, expected: float) -> None:
-    calibration = Calibration(0.0, 0.5, 0.25, 1.0, 2.0)
-    assert calibration.confidence(Evidence(log_probability, log_length, same, single_line)) == pytest.approx(expected)
+def test_confidence(known: dict, odds: float) -> None:
+    calibration = Calibration(0.0, 0.5, 0.25, 0.75, 1.0, 2.0, -1.0)
+    expected = 1 / (1 + math.exp(-odds))
+    assert calibration.confidence(replace(EVIDENCE, **known)) == pytest.approx(expected)
 
 
-@given(st.floats(-1e6, 0), st.floats(-1e6, 0), st.integers(0, 10_000), st.booleans())
-def test_a_confidence_is_a_probability_that_grows(
-    log_probability: float, log_length: float, same: int, single_line: bool
-) -> None:
-    calibration = Calibration(-1.8, 0.1, 0.2, 0.8, 0.5)
-    evidence = Evidence(log_probability, log_length, same, single_line)
+KNOWN = st.builds(
+    Evidence,
+    log_probability=st.floats(-1e6, 0),
+    log_length=st.floats(-1e6, 0),
+    log_share=st.floats(-30, 0),
+    same=st.integers(0, 10_000),
+    renamed=st.booleans(),
+    characters=st.integers(0, 10_000),
+)
+
+
+@given(KNOWN)
+def test_a_confidence_is_a_probability_that_grows(evidence: Evidence) -> None:
+    calibration = Calibration(-1.8, 0.1, 0.2, 0.3, 0.8, 0.5, -0.2)
     value = calibration.confidence(evidence)
     assert 0 <= value <= 1
     for surer in (
-        replace(evidence, log_probability=log_probability / 2),
-        replace(evidence, log_length=log_length / 2),
-        replace(evidence, same=same + 1),
-        replace(evidence, single_line=True),
+        replace(evidence, log_probability=evidence.log_probability / 2),
+        replace(evidence, log_length=evidence.log_length / 2),
+        replace(evidence, log_share=evidence.log_share / 2),
+        replace(evidence, same=evidence.same + 1),
+        replace(evidence, characters=evidence.characters // 2),
     ):
         assert calibration.confidence(surer) >= value
 
@@ -70,13 +93,22 @@ def test_a_checkpoint_with_a_calibration(tiny_checkpoint: Path, tmp_path: Path) 
     (tmp_path / "model" / FILE).write_text(json.dumps(WEIGHTS))
     calibrated = Infiller.from_pretrained(str(tmp_path / "model")).fill(DOCUMENT, language="python", candidates=8)
     assert [one.fills for one in calibrated.candidates] == [one.fills for one in plain.candidates]
-    assert any(one.same for one in calibrated.candidates), "one was found in the document"
+    assert any(one.evidence.same for one in calibrated.candidates), "one was found in the document"
+    shares = [math.exp(one.evidence.log_share) for one in calibrated.candidates]
+    assert shares == sorted(shares, reverse=True) and sum(shares) <= 1 + 1e-6
     for one, other in zip(calibrated.candidates, plain.candidates, strict=True):
         log_probabilities = [math.log(each) for each in one.token_confidences[0]]
-        evidence = Evidence(sum(log_probabilities), math.log(one.length_confidence), one.same, True)
-        expected = Calibration(**WEIGHTS).confidence(evidence)
-        assert one.confidence == pytest.approx(expected, rel=1e-4)
+        assert one.evidence.log_probability == pytest.approx(sum(log_probabilities), rel=1e-4)
+        assert one.evidence.characters == len(one.fills[0].strip())
+        assert one.confidence == Calibration(**WEIGHTS).confidence(one.evidence)
+        assert one.evidence == other.evidence
         if log_probabilities:
             assert other.confidence == pytest.approx(
                 math.exp(sum(log_probabilities) / len(log_probabilities)), rel=1e-4
             )
+
+
+def test_a_fill_that_nothing_was_compared_with_has_half_the_share(tiny_checkpoint: Path) -> None:
+    infiller = Infiller.from_pretrained(str(tiny_checkpoint))
+    [only] = infiller.fill(DOCUMENT, starts=1, lookups=0).candidates
+    assert only.evidence.log_share == pytest.approx(math.log(0.5))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coda_model.confidence import Evidence
 from coda_model.engine import Engine, EngineBusyError
 from coda_model.engine_request import Event, Failed, Finished, Request, Started
 from coda_model.errors import CodaError, InputError
@@ -19,7 +20,9 @@ from coda_model.request import Candidate, InfillOptions, InfillResult, Priority,
 
 T: Priority = "typed"
 B: Priority = "background"
-RESULT = InfillResult((Candidate(("x",), 1.0, ((1.0,),)),), 1, "fixed", Timings(0.0, 0.0, 0.0))
+RESULT = InfillResult(
+    (Candidate(("x",), 1.0, ((1.0,),), Evidence(0.0, 0.0, 0.0, 0, False, 1)),), 1, "fixed", Timings(0.0, 0.0, 0.0)
+)
 
 
 @dataclass(frozen=True)

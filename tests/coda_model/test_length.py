@@ -12,8 +12,10 @@ from coda_model.request import Hole
         (Hole(single_line=True), 0, 11, [12], [4, 2, 6, 1, 3, 8, 5, 10, 7, 12]),
         (Hole(single_line=True), 0, 3, [12], [4, 2]),
         (Hole(single_line=True), 0, 1, [12], []),
-        (Hole(), 0, 11, [32, 4], [12, 24, 6, 36]),
-        (Hole(max_tokens=5), 0, 11, [5, 4], [5]),  # none twice
+        (Hole(), 0, 1, [32], []),
+        (Hole(), 0, 3, [32, 12], [12, 24, 4, 2]),
+        (Hole(), 0, 11, [32, 4, 12], [12, 24, 6, 36, 4, 2, 6, 1, 3, 8, 5, 10, 7, 12]),
+        (Hole(max_tokens=5), 0, 11, [5, 4, 5], [5, 4, 2, 5, 1, 3]),  # none twice
         (Hole(), 8, 11, [8], [4, 8, 2, 6, 10]),
         (Hole(), 1, 11, [1], [1]),
         (Hole(max_tokens=20), 90, 2, [20], [20]),
@@ -25,6 +27,9 @@ def test_first_starts(hole: Hole, hint_tokens: int, most: int, free: list[int], 
     assert [start.tokens for start in starts if not start.fixed] == free
     assert [start.tokens for start in starts if start.fixed] == fixed
     assert hole.length is not None or starts[0] == Start(free[0], False)
+    assert any(start.one_line for start in starts) is (
+        not (hole.single_line or hole.length or hint_tokens) and most > 1
+    )
 
 
 @pytest.mark.parametrize(

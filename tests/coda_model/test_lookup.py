@@ -48,12 +48,12 @@ def test_continuations(before: str, after: str, expected: list) -> None:
     ],
 )
 def test_renamed_continuations(before: str, after: str, expected: list) -> None:
-    assert renamed_continuations(before, after) == [Continuation(*each) for each in expected]
+    assert renamed_continuations(before, after) == [Continuation(*each, renamed=True) for each in expected]
 
 
 def test_proposals_are_those_of_both_the_most_in_common_first() -> None:
     before = "self.low = load(low)\nself.middle = 1\nself.high = load("
-    assert [*proposals(before, "\n", 3)] == [Continuation("high)", 9), Continuation("low)", 7)]
+    assert [*proposals(before, "\n", 3)] == [Continuation("high)", 9, renamed=True), Continuation("low)", 7)]
     assert len(proposals(before, "\n", 1)) == 1
     assert proposals(before, "\n", 0) == []
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from coda_model.infill import Hole, Infiller
-from coda_model.ranking import AGREEMENT_WEIGHT, BLANK_COST, ERROR_COST, MISSING_COST, SAME_WORTH, score
+from coda_model.ranking import AGREEMENT_WEIGHT, BLANK_COST, ERROR_COST, LENGTH_WEIGHT, MISSING_COST, SAME_WORTH, score
 from coda_model.syntax import DocumentSyntax, count_errors
 
 
@@ -75,12 +75,13 @@ def test_what_is_far_away_costs_nothing() -> None:
 
 
 def test_the_score_is_in_nats() -> None:
-    assert score(-0.5, -0.25, 0, 0, False) == -0.5 - 0.25 * AGREEMENT_WEIGHT
-    assert score(-0.5, -0.25, 2, 0, False) == score(-0.5, -0.25, 0, 0, False) - 2 * ERROR_COST
-    assert score(-0.5, -0.25, 0, 2, False) == score(-0.5, -0.25, 0, 0, False) - 2 * MISSING_COST
-    assert score(-0.5, 0, 0, 0, True) == -0.5 - BLANK_COST
-    assert score(-0.5, 0, 0, 0, False, 3) == score(-0.5, 0, 0, 0, False)
-    assert score(-0.5, 0, 0, 0, False, 12) == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
+    assert score(-0.5, 0, -0.25, 0, 0, False) == -0.5 - 0.25 * AGREEMENT_WEIGHT
+    assert score(-0.5, -2, -0.25, 0, 0, False) == score(-0.5, 0, -0.25, 0, 0, False) - 2 * LENGTH_WEIGHT
+    assert score(-0.5, 0, -0.25, 2, 0, False) == score(-0.5, 0, -0.25, 0, 0, False) - 2 * ERROR_COST
+    assert score(-0.5, 0, -0.25, 0, 2, False) == score(-0.5, 0, -0.25, 0, 0, False) - 2 * MISSING_COST
+    assert score(-0.5, 0, 0, 0, 0, True) == -0.5 - BLANK_COST
+    assert score(-0.5, 0, 0, 0, 0, False, 3) == score(-0.5, 0, 0, 0, 0, False)
+    assert score(-0.5, 0, 0, 0, 0, False, 12) == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
 
 
 @pytest.mark.parametrize("refresh", [0, 1])
@@ -99,7 +100,7 @@ def test_what_follows_is_asked_in_one_forward_given_the_fills(tiny_checkpoint: P
         # The tokens of a fill are those that were committed; encoding it anew could give others.
         assert len(candidate.token_confidences[0]) == 5
         found[round(math.log(candidate.confidence), 5)] = candidate.fills[0]
-    for mean, agreement, *_ in seen:
+    for mean, _, agreement, *_ in seen:
         fill = coder.encode(found[round(mean, 5)])
         if len(fill) != 5:
             continue

@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,8 @@ from coda_model.errors import CodaError
 from coda_model.evaluate.calibration import fit_calibration
 from coda_model.evaluate.cli import app
 
-EVEN = Calibration(0.0, 0.1, 0.1, 0.0, 0.0)
+EVEN = Calibration(0.0, 0.1, 0.1, 0.1, 0.0, 0.0, 0.0)
+TRUTH = Calibration(-0.5, 0.3, 0.2, 0.5, 0.6, 0.4, -0.2)
 
 
 def rows(count: int, truth: Calibration, seed: int = 0) -> list[dict]:
@@ -23,22 +24,20 @@ def rows(count: int, truth: Calibration, seed: int = 0) -> list[dict]:
         evidence = Evidence(
             log_probability=-draw.expovariate(0.2),
             log_length=-draw.expovariate(0.5),
+            log_share=-draw.expovariate(0.5),
             same=draw.choice([0, 0, 5, 20, 60]),
-            single_line=draw.random() < 0.7,
+            renamed=draw.random() < 0.5,
+            characters=draw.randrange(1, 80),
         )
         right = draw.random() < truth.confidence(evidence)
-        made.append({"id": str(number), "fill": "x", "exact": right, **asdict(evidence)})
+        made.append({"id": str(number), "fill": "x", "exact": right, "evidence": asdict(evidence)})
     return made
 
 
 def test_the_weights_of_many_rows_are_found_again() -> None:
-    truth = Calibration(-0.5, 0.3, 0.2, 0.6, 1.0)
-    found = fit_calibration(rows(20_000, truth))
-    assert found.intercept == pytest.approx(truth.intercept, abs=0.15)
-    assert found.log_probability == pytest.approx(truth.log_probability, abs=0.05)
-    assert found.log_length == pytest.approx(truth.log_length, abs=0.05)
-    assert found.same == pytest.approx(truth.same, abs=0.05)
-    assert found.single_line == pytest.approx(truth.single_line, abs=0.15)
+    found = fit_calibration(rows(20_000, TRUTH))
+    assert found.intercept == pytest.approx(TRUTH.intercept, abs=0.15)
+    assert astuple(found)[1:] == pytest.approx(astuple(TRUTH)[1:], abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def test_the_weights_of_many_rows_are_found_again() -> None:
         rows(10, EVEN),
         [row | {"exact": True} for row in rows(100, EVEN)],
         [row | {"fill": "  "} for row in rows(100, EVEN)],
-        [row | {"log_length": None} for row in rows(100, EVEN)],
+        [row | {"evidence": None} for row in rows(100, EVEN)],
         [],
     ],
 )
@@ -60,7 +59,7 @@ def test_the_command_writes_it_into_the_checkpoint(tmp_path: Path) -> None:
     run, checkpoint = tmp_path / "run", tmp_path / "model"
     run.mkdir()
     checkpoint.mkdir()
-    made = rows(300, Calibration(-0.5, 0.3, 0.2, 0.6, 1.0))
+    made = rows(300, TRUTH)
     (run / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
     refused = CliRunner().invoke(app, ["calibrate", str(run), str(checkpoint)])
     assert refused.exit_code == 1

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coda_model.confidence import Evidence
 from coda_model.engine_request import Event, Failed, Finished, Started
 from coda_model.errors import InputError
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, Progress, Snippet, Timings
@@ -159,8 +160,9 @@ def test_any_body_is_read_or_refused(value: Any) -> None:
         assert any(isinstance(segment, Hole) for segment in segments)
 
 
+EVIDENCE = Evidence(-1.5, -0.25, -0.75, 12, False, 2)
 RESULT = InfillResult(
-    (Candidate(("a\n", "é"), 0.5, ((0.25, 1.0), (0.5,))),), 3, "expand-delete", Timings(1.0, 2.0, 3.5)
+    (Candidate(("a\n", "é"), 0.5, ((0.25, 1.0), (0.5,)), EVIDENCE),), 3, "expand-delete", Timings(1.0, 2.0, 3.5)
 )
 
 
@@ -179,8 +181,14 @@ RESULT = InfillResult(
                         "fills": ["a\n", "é"],
                         "confidence": 0.5,
                         "token_confidences": [[0.25, 1.0], [0.5]],
-                        "same": 0,
-                        "length_confidence": 1.0,
+                        "evidence": {
+                            "log_probability": -1.5,
+                            "log_length": -0.25,
+                            "log_share": -0.75,
+                            "same": 12,
+                            "renamed": False,
+                            "characters": 2,
+                        },
                     }
                 ],
                 "steps": 3,

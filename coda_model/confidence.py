@@ -26,7 +26,8 @@ class Evidence:
             over them.
         log_share: the logarithm of its share among all fills that were compared, each of which counts e to the power of
             its rank (`coda_model.ranking.score`). Of a fill that nothing was compared with the share is a half.
-        same: characters before the hole after which it stands elsewhere in the document too; 0 where it does not.
+        same: characters before the hole, but white space, after which it stands elsewhere in the document too; 0 where
+            it does not.
         renamed: whether it stands there with other names.
         characters: it has, without the white space around it.
     """

@@ -132,7 +132,8 @@ class Draft:
     temperature: float
     generator: torch.Generator
     same: int = 0
-    """Of a fill found elsewhere in the document, the characters before it that stand before the hole too; else 0."""
+    """Of a fill found elsewhere in the document, the characters before it, but white space, that stand before the hole
+    too; else 0."""
     renamed: bool = False
     """Whether it was found with other names."""
 

@@ -27,8 +27,10 @@ _KEYWORDS = frozenset(keyword.kwlist) | frozenset(("self", "this", "const", "let
 
 @dataclass(frozen=True)
 class Continuation:
-    """A text that would fill the hole; `same` characters before it are those before the hole, where it is `renamed` but
-    for other names."""
+    """A text that would fill the hole; `same` characters before it, but white space, are those before the hole.
+
+    Where it is `renamed`, they are those but for other names.
+    """
 
     text: str
     same: int
@@ -56,10 +58,10 @@ def continuations(before: str, after: str, most: int) -> list[Continuation]:
     before, after = before[-_REACH:], after[:_REACH]
     rest = after.partition("\n")[0].strip()
     found: dict[str, int] = {}
-    for same in range(min(_MOST_SAME, len(before)), _LEAST_SAME - 1, -1):
+    for length in range(min(_MOST_SAME, len(before)), _LEAST_SAME - 1, -1):
         if len(found) >= most:
             break
-        words = before[-same:]
+        words = before[-length:]
         if not words.strip():
             break
         if words[0].isspace() and "\n" not in words:
@@ -67,14 +69,14 @@ def continuations(before: str, after: str, most: int) -> list[Continuation]:
         for text in _after(words, before, after):
             fill = _up_to(text.partition("\n")[0].rstrip(), rest)
             if fill.strip():
-                found.setdefault(fill, same)
+                found.setdefault(fill, len("".join(words.split())))
     return [Continuation(*item) for item in found.items()][:most]
 
 
 def renamed_continuations(before: str, after: str) -> list[Continuation]:
     """What follows where the same words stand but for their names, with the names renamed; the nearest first.
 
-    `same` counts the characters in common but white space, less two for each word that is another.
+    Of `same`, two are taken for each word that is another.
     """
     before, after = before[-_COPY_REACH[0] :], after[: _COPY_REACH[1]]
     rest = after.partition("\n")[0].strip()

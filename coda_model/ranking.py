@@ -20,7 +20,7 @@ BLANK_COST = 5.0
 # The model's view of what follows a fill says less of it than that of the fill itself.
 AGREEMENT_WEIGHT = 0.1
 # What it is worth that the fill stands elsewhere after the same characters, for each e-fold of them beyond two.
-SAME_WORTH = 1.5
+SAME_WORTH = 2.0
 # What it is worth, for each nat, that the model sees the length as right.
 LENGTH_WEIGHT = 0.2
 # Tokens behind each hole that are asked for.
@@ -45,7 +45,8 @@ def score(
         errors: places where the document does not parse with it.
         missing: names that the code around the fill reads then, and nothing binds.
         is_blank: whether it is empty or white space.
-        same: characters before the hole after which it stands elsewhere in the document too; 0 where it does not.
+        same: characters before the hole, but white space, after which it stands elsewhere in the document too; 0 where
+            it does not.
 
     The weights did best on holes of the bundled model's held-out packages: those of the length and of what stands
     elsewhere on 593, the others on 250 (docs/log.md).

@@ -11,13 +11,13 @@ from coda_model.lookup import Continuation, continuations, proposals, renamed_co
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ("x = load(a)\ny = load(", "\n", [("a)", 7)]),
-        ("x = load(a)\ny = load(", ")\n", [("a", 7)]),  # up to what stands behind the hole
-        ("x = f(g(a), b)\ny = f(", ")\n", [("g(a), b", 4)]),  # brackets of its own stay whole
+        ("x = load(a)\ny = load(", "\n", [("a)", 6)]),
+        ("x = load(a)\ny = load(", ")\n", [("a", 6)]),  # up to what stands behind the hole
+        ("x = f(g(a), b)\ny = f(", ")\n", [("g(a), b", 3)]),  # brackets of its own stay whole
         ("x = f(a\ny = f(", ")\n", []),
-        ("y = load(", "\nx = load(b)\n", [("b)", 7)]),  # behind the hole too
-        ("self.aa = 1\nself.ab = 2\nself.", "\n", [("ab = 2", 6), ("aa = 1", 5)]),  # the nearer first
-        ("if go:\n    return 1\nif no:\n    pass\nif go:\n    ", "\n", [("return 1", 11), ("pass", 7)]),
+        ("y = load(", "\nx = load(b)\n", [("b)", 6)]),  # behind the hole too
+        ("self.aa = 1\nself.ab = 2\nself.", "\n", [("ab = 2", 5), ("aa = 1", 5)]),  # the nearer first
+        ("if go:\n    return 1\nif no:\n    pass\nif go:\n    ", "\n", [("return 1", 5), ("pass", 2)]),
         ("ab\nab\nab", "\n", []),  # nothing follows
         ("xy", "\n", []),
         ("", "", []),
@@ -53,7 +53,7 @@ def test_renamed_continuations(before: str, after: str, expected: list) -> None:
 
 def test_proposals_are_those_of_both_the_most_in_common_first() -> None:
     before = "self.low = load(low)\nself.middle = 1\nself.high = load("
-    assert [*proposals(before, "\n", 3)] == [Continuation("high)", 9, renamed=True), Continuation("low)", 7)]
+    assert [*proposals(before, "\n", 3)] == [Continuation("high)", 9, renamed=True), Continuation("low)", 6)]
     assert len(proposals(before, "\n", 1)) == 1
     assert proposals(before, "\n", 0) == []
 

@@ -15,8 +15,8 @@ from coda_model.windowed import WindowedForward
 ERROR_COST = 5.0
 # What a name costs that is read and bound nowhere: hardly any code has one (docs/log.md).
 MISSING_COST = 3.0
-# Whoever asks for a fill wants one: what it costs to have nothing or white space alone.
-BLANK_COST = 5.0
+# Whoever asks for a fill wants one: nothing, or white space alone, comes after all else, however right its length is.
+BLANK_COST = 50.0
 # The model's view of what follows a fill says less of it than that of the fill itself.
 AGREEMENT_WEIGHT = 0.1
 # What it is worth that the fill stands elsewhere after the same characters, for each e-fold of them beyond two.

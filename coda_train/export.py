@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.numpy import save_file
 
 from coda_train.batches import token_ids
 from coda_train.checkpoint import read_arrays, read_meta
-from coda_train.config import ModelConfig, from_dict
+from coda_train.config import ModelConfig, TrainConfig, from_dict
 from coda_train.data.infilling import TokenIds
 from coda_train.errors import ConfigError
 from coda_train.layout import to_tensors
@@ -23,11 +24,17 @@ SHARD_BYTES = 5_000_000_000
 """Largest weight file, as the Hub advises."""
 
 
-def export_run(run: Path, out: Path, dtype: str = "float32", averaged: bool = True, overwrite: bool = False) -> int:
-    """Write a run's last checkpoint as a checkpoint directory, whole or not at all.
+def export_runs(
+    runs: Sequence[Path], out: Path, dtype: str = "float32", averaged: bool = True, overwrite: bool = False
+) -> int:
+    """Write the last checkpoint of a run, or the mean of several, as a checkpoint directory, whole or not at all.
+
+    Runs that went on from one another, each with a rate that fell to 0, lie about one minimum, and their mean is closer
+    to it than each of them (stochastic weight averaging, arXiv 1803.05407).
 
     Args:
-        run: run folder of any stage.
+        runs: run folders of any stage, of one model and tokenizer; one at least. Those of the last are what
+            `training.json` says.
         out: the new directory.
         dtype: type of the stored weights.
         averaged: take the averaged weights where the run kept them.
@@ -37,16 +44,22 @@ def export_run(run: Path, out: Path, dtype: str = "float32", averaged: bool = Tr
         The number of parameters.
 
     Raises:
-        CheckpointError without a checkpoint, ConfigError for a wrong type or an `out` that is in the way.
+        CheckpointError without a checkpoint, ConfigError for a wrong type, an `out` that is in the way, or runs that
+        have no mean.
     """
     if dtype not in DTYPES:
         raise ConfigError(f"the type of stored weights is one of {', '.join(DTYPES)}, not {dtype}")
     if out.exists() and not overwrite:
         raise ConfigError(f"{out} exists: choose another folder, or replace it with --overwrite")
-    step, meta = read_meta(run)
-    config = from_dict(meta["config"])
-    arrays = read_arrays(run, "ema/" if averaged and config.stage.ema > 0 else "params/")
-    tensors = dict(to_tensors(arrays.items()))
+    metas = [read_meta(run) for run in runs]
+    configs = [from_dict(meta["config"]) for _, meta in metas]
+    _check_alike(runs, configs)
+    run, (step, meta), config = runs[-1], metas[-1], configs[-1]
+    tensors: dict[str, np.ndarray] = {}
+    for number, (one, of_one) in enumerate(zip(runs, configs, strict=True)):
+        arrays = read_arrays(one, "ema/" if averaged and of_one.stage.ema > 0 else "params/")
+        for name, array in to_tensors(arrays.items()):
+            tensors[name] = tensors[name] + (array - tensors[name]) / (number + 1) if number else array
     ids = token_ids(run / "tokenizer", config.model.vocab_size)
     partial = out.parent / f".{out.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -57,13 +70,22 @@ def export_run(run: Path, out: Path, dtype: str = "float32", averaged: bool = Tr
         _write_json(partial / "generation_config.json", _generation_config(ids))
         for name in TOKENIZER_FILES:
             shutil.copyfile(run / "tokenizer" / name, partial / name)
-        _write_json(partial / "training.json", {"step": step, "config": meta["config"]})
+        _write_json(partial / "training.json", {"step": step, "mean_of": len(runs), "config": meta["config"]})
         if out.exists():
             shutil.rmtree(out)
         partial.replace(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return sum(array.size for array in tensors.values())
+
+
+def _check_alike(runs: Sequence[Path], configs: Sequence[TrainConfig]) -> None:
+    for run, config in zip(runs, configs, strict=True):
+        if config.model != configs[0].model:
+            raise ConfigError(f"{runs[0]} and {run} are of different models, which have no mean")
+        files = [(runs[0] / "tokenizer" / name, run / "tokenizer" / name) for name in TOKENIZER_FILES]
+        if any(first.read_bytes() != other.read_bytes() for first, other in files):
+            raise ConfigError(f"{runs[0]} and {run} have different tokenizers: their weights have no mean")
 
 
 def hub_config(config: ModelConfig, ids: TokenIds, dtype: str) -> dict[str, Any]:

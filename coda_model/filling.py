@@ -34,8 +34,8 @@ _HINT_CHARACTERS = 16
 _MOST_MEMORY = 2**29
 # The share of a fill that nothing was compared with.
 _ALONE = 0.5
-# A share that is as good as none.
-_LEAST_SHARE = 1e-9
+# A logarithm that is as good as that of 0, and a number in JSON.
+_LEAST_LOG = -1e6
 # Starts that stay where lines that bind a needed name take the place of others.
 _LEAST_STARTS = 4
 
@@ -127,8 +127,7 @@ class Filling:
         syntax = DocumentSyntax(texts, options.language)
         may_shorten = policy != "fixed" and len(holes) == 1 and syntax.has_grammar
         ranked = yield from self._rank(denoiser, windowed, drafts, edges, syntax, may_shorten)
-        weights = [math.exp(each.score - ranked[0].score) for each in ranked]
-        shares = [weight / sum(weights) if compared else _ALONE for weight in weights]
+        shares = _shares(ranked) if compared else [_ALONE]
         candidates = [self._candidate(each, share) for each, share in zip(ranked, shares, strict=True)]
         if may_shorten and (shorter := self._shorter(ranked, syntax, edges[0])):
             number, fill, tokens = shorter
@@ -285,9 +284,9 @@ class Filling:
         draft = ranked.draft
         values = [hole.log_probabilities[:tokens] for hole in draft.holes]
         evidence = Evidence(
-            log_probability=sum(map(sum, values)),
-            log_length=draft.log_length(tokens),
-            log_share=math.log(max(share, _LEAST_SHARE)),
+            log_probability=max(sum(map(sum, values)), _LEAST_LOG),
+            log_length=max(draft.log_length(tokens), _LEAST_LOG),
+            log_share=math.log(share) if share else _LEAST_LOG,
             same=ranked.same if tokens is None else 0,
             renamed=ranked.renamed,
             characters=sum(len(fill.strip()) for fill in ranked.fills),
@@ -304,6 +303,12 @@ class Filling:
         """How many of a hole's tokens its first characters, `text`, take."""
         counts = range(1, len(hole.tokens))
         return next((n for n in counts if len(self._tokenizer.decode(hole.tokens[:n])) >= len(text)), len(hole.tokens))
+
+
+def _shares(ranked: Sequence[_Ranked]) -> list[float]:
+    """The share of each among all, each of which counts e to the power of its rank."""
+    weights = [math.exp(each.score - ranked[0].score) if each.score > ranked[0].score - 700 else 0.0 for each in ranked]
+    return [weight / (sum(weights) or 1.0) for weight in weights]
 
 
 def _distinct(drafts: Sequence[Draft]) -> list[Draft]:

@@ -1,8 +1,8 @@
 """How likely a fill is to be exactly right, by what was measured of a checkpoint.
 
 A model's probabilities are those of its tokens one by one, and of tokens that were found elsewhere in the document they
-say little. How far the best fill is ahead of the others says most. A logistic regression over what is known of a fill
-(Platt, 1999) lies beside the weights; `coda-model eval calibrate` fits it.
+say little. How far the best fill is ahead of the others says most, and they are part of that. A logistic regression
+over what is known of a fill (Platt, 1999) lies beside the weights; `coda-model eval calibrate` fits it.
 """
 
 import json
@@ -21,9 +21,6 @@ class Evidence:
     """What is known of a fill.
 
     Attributes:
-        log_probability: the sum over its tokens, in nats.
-        log_length: the logarithm of the probability that none of its slots is one too many or hides another, the sum
-            over them.
         log_share: the logarithm of its share among all fills that were compared, each of which counts e to the power of
             its rank (`coda_model.ranking.score`). Of a fill that nothing was compared with the share is a half.
         same: characters before the hole, but white space, after which it stands elsewhere in the document too; 0 where
@@ -32,8 +29,6 @@ class Evidence:
         characters: it has, without the white space around it.
     """
 
-    log_probability: float
-    log_length: float
     log_share: float
     same: int
     renamed: bool
@@ -43,7 +38,7 @@ class Evidence:
         """What the weights of a calibration, but for its intercept, are multiplied with."""
         found = log_same(self.same)
         as_it_is, renamed = (0.0, found) if self.renamed else (found, 0.0)
-        return self.log_probability, self.log_length, self.log_share, as_it_is, renamed, math.log1p(self.characters)
+        return self.log_share, as_it_is, renamed, math.log1p(self.characters)
 
 
 @dataclass(frozen=True)
@@ -51,8 +46,6 @@ class Calibration:
     """The weights of the regression: of 1, and of what `Evidence.features` gives."""
 
     intercept: float
-    log_probability: float
-    log_length: float
     log_share: float
     same: float
     renamed: float

@@ -158,9 +158,9 @@ class Draft:
         for hole in self.holes:
             hole.reopen(bound)
 
-    def log_length(self, tokens: int | None = None) -> float:
-        """The sum of what is said of each of the first `tokens` slots of each hole, or all, being one token."""
-        return sum(sum(hole.log_stays[:tokens]) for hole in self.holes)
+    def log_length(self) -> float:
+        """The sum of the log-probabilities that each slot is one token."""
+        return sum(sum(hole.log_stays) for hole in self.holes)
 
     def mean_log_probability(self) -> float:
         """Over all committed tokens but those that came first; over the deletes where the fills are empty."""

@@ -284,8 +284,6 @@ class Filling:
         draft = ranked.draft
         values = [hole.log_probabilities[:tokens] for hole in draft.holes]
         evidence = Evidence(
-            log_probability=max(sum(map(sum, values)), _LEAST_LOG),
-            log_length=max(draft.log_length(tokens), _LEAST_LOG),
             log_share=math.log(share) if share else _LEAST_LOG,
             same=ranked.same if tokens is None else 0,
             renamed=ranked.renamed,

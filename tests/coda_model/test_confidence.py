@@ -16,8 +16,6 @@ from coda_model.infill import Hole, Infiller
 
 WEIGHTS = {
     "intercept": 0.5,
-    "log_probability": 0.1,
-    "log_length": 0.2,
     "log_share": 0.15,
     "same": 0.3,
     "renamed": 0.25,
@@ -26,7 +24,7 @@ WEIGHTS = {
 DOCUMENT = ["x = qqq(ab)\ny = qqq(", Hole(single_line=True, max_tokens=12), "\n"]
 
 
-EVIDENCE = Evidence(0.0, 0.0, 0.0, 0, False, 0)
+EVIDENCE = Evidence(0.0, 0, False, 0)
 
 
 @pytest.mark.parametrize(
@@ -34,26 +32,22 @@ EVIDENCE = Evidence(0.0, 0.0, 0.0, 0, False, 0)
     [
         ({}, 0.0),
         ({"same": 3}, 0.0),
-        ({"log_probability": -2.0}, -1.0),
-        ({"log_probability": -1.0, "log_length": -1.0}, -0.75),
-        ({"log_share": -2.0}, -1.5),
-        ({"log_probability": -2.0, "same": 12}, math.log(10) - 1),
-        ({"log_probability": -2.0, "same": 12, "renamed": True}, 2 * math.log(10) - 1),
+        ({"log_share": -2.0}, -1.0),
+        ({"log_share": -2.0, "same": 12}, math.log(10) - 1),
+        ({"log_share": -2.0, "same": 12, "renamed": True}, 2 * math.log(10) - 1),
         ({"characters": 9}, -math.log(10)),
-        ({"log_probability": -1e9, "same": 12}, -math.inf),
+        ({"log_share": -1e9, "same": 12}, -math.inf),
     ],
 )
 def test_confidence(known: dict, odds: float) -> None:
-    calibration = Calibration(0.0, 0.5, 0.25, 0.75, 1.0, 2.0, -1.0)
+    calibration = Calibration(0.0, 0.5, 1.0, 2.0, -1.0)
     expected = 1 / (1 + math.exp(-odds))
     assert calibration.confidence(replace(EVIDENCE, **known)) == pytest.approx(expected)
 
 
 KNOWN = st.builds(
     Evidence,
-    log_probability=st.floats(-1e6, 0),
-    log_length=st.floats(-1e6, 0),
-    log_share=st.floats(-30, 0),
+    log_share=st.floats(-1e6, 0),
     same=st.integers(0, 10_000),
     renamed=st.booleans(),
     characters=st.integers(0, 10_000),
@@ -62,12 +56,10 @@ KNOWN = st.builds(
 
 @given(KNOWN)
 def test_a_confidence_is_a_probability_that_grows(evidence: Evidence) -> None:
-    calibration = Calibration(-1.8, 0.1, 0.2, 0.3, 0.8, 0.5, -0.2)
+    calibration = Calibration(-1.8, 0.3, 0.8, 0.5, -0.2)
     value = calibration.confidence(evidence)
     assert 0 <= value <= 1
     for surer in (
-        replace(evidence, log_probability=evidence.log_probability / 2),
-        replace(evidence, log_length=evidence.log_length / 2),
         replace(evidence, log_share=evidence.log_share / 2),
         replace(evidence, same=evidence.same + 1),
         replace(evidence, characters=evidence.characters // 2),
@@ -78,7 +70,7 @@ def test_a_confidence_is_a_probability_that_grows(evidence: Evidence) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "{}", json.dumps(WEIGHTS | {"same": "x"}), json.dumps(WEIGHTS | {"same": math.nan}), "\udcff",
-     json.dumps({name: value for name, value in WEIGHTS.items() if name != "log_length"})],
+     json.dumps({name: value for name, value in WEIGHTS.items() if name != "log_share"})],
 )  # fmt: skip
 def test_what_is_no_calibration_gets_one_sentence(text: str, tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -98,7 +90,6 @@ def test_a_checkpoint_with_a_calibration(tiny_checkpoint: Path, tmp_path: Path) 
     assert shares == sorted(shares, reverse=True) and sum(shares) <= 1 + 1e-6
     for one, other in zip(calibrated.candidates, plain.candidates, strict=True):
         log_probabilities = [math.log(each) for each in one.token_confidences[0]]
-        assert one.evidence.log_probability == pytest.approx(sum(log_probabilities), rel=1e-4)
         assert one.evidence.characters == len(one.fills[0].strip())
         assert one.confidence == Calibration(**WEIGHTS).confidence(one.evidence)
         assert one.evidence == other.evidence

@@ -13,8 +13,8 @@ from coda_model.errors import CodaError
 from coda_model.evaluate.calibration import fit_calibration
 from coda_model.evaluate.cli import app
 
-EVEN = Calibration(0.0, 0.1, 0.1, 0.1, 0.0, 0.0, 0.0)
-TRUTH = Calibration(-0.5, 0.3, 0.2, 0.5, 0.6, 0.4, -0.2)
+EVEN = Calibration(0.0, 0.1, 0.0, 0.0, 0.0)
+TRUTH = Calibration(-0.5, 0.5, 0.6, 0.4, -0.2)
 
 
 def rows(count: int, truth: Calibration, seed: int = 0) -> list[dict]:
@@ -22,8 +22,6 @@ def rows(count: int, truth: Calibration, seed: int = 0) -> list[dict]:
     made = []
     for number in range(count):
         evidence = Evidence(
-            log_probability=-draw.expovariate(0.2),
-            log_length=-draw.expovariate(0.5),
             log_share=-draw.expovariate(0.5),
             same=draw.choice([0, 0, 5, 20, 60]),
             renamed=draw.random() < 0.5,

@@ -160,7 +160,7 @@ def test_any_body_is_read_or_refused(value: Any) -> None:
         assert any(isinstance(segment, Hole) for segment in segments)
 
 
-EVIDENCE = Evidence(-1.5, -0.25, -0.75, 12, False, 2)
+EVIDENCE = Evidence(-0.75, 12, False, 2)
 RESULT = InfillResult(
     (Candidate(("a\n", "é"), 0.5, ((0.25, 1.0), (0.5,)), EVIDENCE),), 3, "expand-delete", Timings(1.0, 2.0, 3.5)
 )
@@ -182,8 +182,6 @@ RESULT = InfillResult(
                         "confidence": 0.5,
                         "token_confidences": [[0.25, 1.0], [0.5]],
                         "evidence": {
-                            "log_probability": -1.5,
-                            "log_length": -0.25,
                             "log_share": -0.75,
                             "same": 12,
                             "renamed": False,

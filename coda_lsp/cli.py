@@ -80,7 +80,7 @@ def build_app() -> "typer.Typer":
         file: Annotated[Path | None, typer.Argument(help="A file in which something should show.")] = None,
         line: Annotated[int, typer.Option(help="Line in the file, from 1.", min=1)] = 1,
         column: Annotated[int, typer.Option(help="Column in the line, from 0, in UTF-16 units.", min=0)] = 0,
-        minimum_confidence: Annotated[float, typer.Option(help="Below it nothing shows.", min=0, max=1)] = 0.2,
+        minimum_confidence: Annotated[float, typer.Option(help="Below it nothing shows.", min=0, max=1)] = 0.3,
         model: Annotated[
             str, typer.Option("--model", "-m", help="bundled, a checkpoint folder, or a Hugging Face Hub id.")
         ] = "bundled",

@@ -314,8 +314,8 @@ def calibrate(
 ) -> None:
     """Fit a checkpoint's confidences to a run: how likely a fill is exactly right.
 
-    By its probability and by where else it stands. Measure on other holes whether they hold. Without calibration.json a
-    confidence is the geometric mean of the tokens' probabilities.
+    By how far it is ahead of the fills it was compared with, where else it stands, and how long it is. Measure on other
+    holes whether they hold. Without calibration.json a confidence is the geometric mean of the tokens' probabilities.
     """
     from dataclasses import asdict
 

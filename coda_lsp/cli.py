@@ -80,7 +80,9 @@ def build_app() -> "typer.Typer":
         file: Annotated[Path | None, typer.Argument(help="A file in which something should show.")] = None,
         line: Annotated[int, typer.Option(help="Line in the file, from 1.", min=1)] = 1,
         column: Annotated[int, typer.Option(help="Column in the line, from 0, in UTF-16 units.", min=0)] = 0,
-        minimum_confidence: Annotated[float, typer.Option(help="Below it nothing shows.", min=0, max=1)] = 0.3,
+        minimum_confidence: Annotated[
+            float | None, typer.Option(help="Below it nothing shows; by default as in an editor.", min=0, max=1)
+        ] = None,
         model: Annotated[
             str, typer.Option("--model", "-m", help="bundled, a checkpoint folder, or a Hugging Face Hub id.")
         ] = "bundled",
@@ -96,10 +98,13 @@ def build_app() -> "typer.Typer":
         """
         from coda_lsp.doctor import Place, run_doctor
 
-        raw = {"model": model, "device": device, "dtype": dtype, "serverUrl": server_url, "serverToken": server_token}
+        raw = {
+            "model": model, "device": device, "dtype": dtype, "serverUrl": server_url, "serverToken": server_token,
+            "minimumConfidence": minimum_confidence,
+        }  # fmt: skip
         settings = {key: value for key, value in raw.items() if value is not None}
         place = Place(file, line, column) if file is not None else None
-        raise typer.Exit(run_doctor({**settings, "minimumConfidence": minimum_confidence}, as_json, place))
+        raise typer.Exit(run_doctor(settings, as_json, place))
 
     return app
 

@@ -306,7 +306,8 @@ class Filling:
 def _shares(ranked: Sequence[_Ranked]) -> list[float]:
     """The share of each among all, each of which counts e to the power of its rank."""
     weights = [math.exp(each.score - ranked[0].score) if each.score > ranked[0].score - 700 else 0.0 for each in ranked]
-    return [weight / (sum(weights) or 1.0) for weight in weights]
+    total = sum(weights) or 1.0
+    return [weight / total for weight in weights]
 
 
 def _distinct(drafts: Sequence[Draft]) -> list[Draft]:

@@ -1,5 +1,6 @@
 """From training to inference: the checkpoint directory, in the Hugging Face layout of the released CoDA."""
 
+import filecmp
 import json
 import shutil
 from collections.abc import Sequence
@@ -80,11 +81,11 @@ def export_runs(
 
 
 def _check_alike(runs: Sequence[Path], configs: Sequence[TrainConfig]) -> None:
-    for run, config in zip(runs, configs, strict=True):
+    for run, config in zip(runs[1:], configs[1:], strict=True):
         if config.model != configs[0].model:
             raise ConfigError(f"{runs[0]} and {run} are of different models, which have no mean")
-        files = [(runs[0] / "tokenizer" / name, run / "tokenizer" / name) for name in TOKENIZER_FILES]
-        if any(first.read_bytes() != other.read_bytes() for first, other in files):
+        same, *_ = filecmp.cmpfiles(runs[0] / "tokenizer", run / "tokenizer", TOKENIZER_FILES, shallow=False)
+        if len(same) < len(TOKENIZER_FILES):
             raise ConfigError(f"{runs[0]} and {run} have different tokenizers: their weights have no mean")
 
 

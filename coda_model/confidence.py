@@ -23,22 +23,26 @@ class Evidence:
     Attributes:
         log_share: the logarithm of its share among all fills that were compared, each of which counts e to the power of
             its rank (`coda_model.ranking.score`). Of a fill that nothing was compared with the share is a half.
-        same: characters before the hole, but white space, after which it stands elsewhere in the document too; 0 where
-            it does not.
+        alike: the share of all those fills that begin as it does, each of which counts the same.
+        same: characters beside the hole, but white space, between which it stands elsewhere in the document too; 0
+            where it does not.
         renamed: whether it stands there with other names.
+        others: texts that stand elsewhere between nearly as many of them.
         characters: it has, without the white space around it.
     """
 
     log_share: float
+    alike: float
     same: int
     renamed: bool
+    others: int
     characters: int
 
     def features(self) -> tuple[float, ...]:
         """What the weights of a calibration, but for its intercept, are multiplied with."""
         found = log_same(self.same)
         as_it_is, renamed = (0.0, found) if self.renamed else (found, 0.0)
-        return self.log_share, as_it_is, renamed, math.log1p(self.characters)
+        return self.log_share, self.alike, as_it_is, renamed, math.log1p(self.others), math.log1p(self.characters)
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,10 @@ class Calibration:
 
     intercept: float
     log_share: float
+    alike: float
     same: float
     renamed: float
+    others: float
     characters: float
 
     def confidence(self, evidence: Evidence) -> float:

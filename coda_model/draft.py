@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from coda_model.lookup import Continuation
+
 MASK = None
 """A slot that holds no token yet."""
 
@@ -131,11 +133,8 @@ class Draft:
     holes: list[OpenHole]
     temperature: float
     generator: torch.Generator
-    same: int = 0
-    """Of a fill found elsewhere in the document, the characters before it, but white space, that stand before the hole
-    too; else 0."""
-    renamed: bool = False
-    """Whether it was found with other names."""
+    found: Continuation | None = None
+    """Where it is a fill that stands elsewhere in the document: what is known of that."""
 
     @property
     def masked(self) -> int:

@@ -16,6 +16,7 @@ from coda_model.first_drafts import FirstDrafts
 from coda_model.forward import Steps, Work
 from coda_model.heal import Edges, open_edges
 from coda_model.length import Baselines, Start, best_lengths, first_starts, length_grid
+from coda_model.lookup import Continuation
 from coda_model.ranking import agreements, score
 from coda_model.redraft import ROUNDS, drafted_tokens, keep_likely
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Timings
@@ -34,6 +35,8 @@ _HINT_CHARACTERS = 16
 _MOST_MEMORY = 2**29
 # The share of a fill that nothing was compared with.
 _ALONE = 0.5
+# Fills begin alike where one begins with half of the other, and with so many characters.
+_LEAST_ALIKE = 3
 # A logarithm that is as good as that of 0, and a number in JSON.
 _LEAST_LOG = -1e6
 # Starts that stay where lines that bind a needed name take the place of others.
@@ -47,8 +50,7 @@ class _Ranked(NamedTuple):
     errors: int
     fills: tuple[str, ...]
     draft: Draft
-    same: int
-    renamed: bool
+    found: Continuation | None
 
 
 Plan = Generator[Work | Progress | InfillResult, Any, None]
@@ -127,11 +129,12 @@ class Filling:
         syntax = DocumentSyntax(texts, options.language)
         may_shorten = policy != "fixed" and len(holes) == 1 and syntax.has_grammar
         ranked = yield from self._rank(denoiser, windowed, drafts, edges, syntax, may_shorten)
-        shares = _shares(ranked) if compared else [_ALONE]
-        candidates = [self._candidate(each, share) for each, share in zip(ranked, shares, strict=True)]
-        if may_shorten and (shorter := self._shorter(ranked, syntax, edges[0])):
-            number, fill, tokens = shorter
-            candidates.insert(0, self._candidate(ranked[number]._replace(fills=(fill,)), shares[number], tokens))
+        shares = list(zip(_shares(ranked), _alike(ranked), strict=True)) if compared else [(_ALONE, _ALONE)]
+        candidates = [self._candidate(each, *share) for each, share in zip(ranked, shares, strict=True)]
+        if may_shorten and (start := self._shorter(ranked, syntax, edges[0])):
+            number, fill, tokens = start
+            shorter = ranked[number]._replace(fills=(fill,), found=None)
+            candidates.insert(0, self._candidate(shorter, *shares[number], tokens))
         timings = Timings(
             tokenize_ms=(tokenized - self._started) * 1e3,
             model_ms=self._model_s * 1e3,
@@ -247,11 +250,11 @@ class Filling:
     ) -> Generator[Work | Progress, Any, list[_Ranked]]:
         """Different fills, best first. Errors are counted of several ones, and of one where asked for."""
         different: dict[tuple[str, ...], Draft] = {}
-        found: dict[tuple[str, ...], Draft] = {}
+        found: dict[tuple[str, ...], Continuation] = {}
         for draft in drafts:
             fills = tuple(self._tokenizer.decode(hole.tokens) for hole in draft.holes)
-            if fills not in found or draft.same > found[fills].same:
-                found[fills] = draft
+            if draft.found:
+                found[fills] = draft.found
             other = different.get(fills)
             if other is None or draft.mean_log_probability() > other.mean_log_probability():
                 different[fills] = draft
@@ -265,9 +268,9 @@ class Filling:
             missing = syntax.missing_names(inner) if len(different) > 1 else 0
             is_blank = not "".join(inner).strip()
             rank = score(
-                draft.mean_log_probability(), draft.log_length(), agrees, errors, missing, is_blank, found[fills].same
+                draft.mean_log_probability(), draft.log_length(), agrees, errors, missing, is_blank, found.get(fills)
             )
-            ranked.append(_Ranked(rank, errors, inner, draft, found[fills].same, found[fills].renamed))
+            ranked.append(_Ranked(rank, errors, inner, draft, found.get(fills)))
         return sorted(ranked, key=lambda each: -each.score)
 
     def _shorter(self, ranked: Sequence[_Ranked], syntax: DocumentSyntax, edge: Edges) -> tuple[int, str, int] | None:
@@ -279,14 +282,16 @@ class Filling:
         number, text = shorter
         return number, text, self._tokens_of(edge.opening + text, ranked[number].draft.holes[0])
 
-    def _candidate(self, ranked: _Ranked, share: float, tokens: int | None = None) -> Candidate:
+    def _candidate(self, ranked: _Ranked, share: float, alike: float, tokens: int | None = None) -> Candidate:
         """A draft's fills as an answer; `tokens` of them where the fill of the only hole is the start of it."""
         draft = ranked.draft
         values = [hole.log_probabilities[:tokens] for hole in draft.holes]
         evidence = Evidence(
             log_share=math.log(share) if share else _LEAST_LOG,
-            same=ranked.same if tokens is None else 0,
-            renamed=ranked.renamed,
+            alike=alike,
+            same=ranked.found.same if ranked.found else 0,
+            renamed=bool(ranked.found and ranked.found.renamed),
+            others=ranked.found.others if ranked.found else 0,
             characters=sum(len(fill.strip()) for fill in ranked.fills),
         )
         mean = draft.mean_log_probability() if tokens is None else sum(values[0]) / len(values[0])
@@ -310,12 +315,19 @@ def _shares(ranked: Sequence[_Ranked]) -> list[float]:
     return [weight / total for weight in weights]
 
 
+def _alike(ranked: Sequence[_Ranked]) -> list[float]:
+    """For each the share of all that begin as it does; those of several holes are compared one after the other."""
+    texts = ["".join(each.fills).strip() for each in ranked]
+    heads = [text[: max(len(text) // 2, _LEAST_ALIKE)] for text in texts]
+    return [sum(text.startswith(head) for text in texts) / len(texts) for head in heads]
+
+
 def _distinct(drafts: Sequence[Draft]) -> list[Draft]:
     """The drafts without those that have come to where an earlier one is, and would go on as it does."""
     seen: set[tuple] = set()
     kept = []
     for draft in drafts:
-        state = tuple((hole.may_expand, *hole.slots, *(hole.given or ())) for hole in draft.holes)
+        state = tuple((hole.may_expand, hole.single_line, *hole.slots, *(hole.given or ())) for hole in draft.holes)
         if draft.temperature > 0 or state not in seen:
             kept.append(draft)
         if draft.temperature == 0:

@@ -77,7 +77,7 @@ class FirstDrafts:
         for found in proposals(before, after, self._options.lookups):
             tokens = self._tokenizer.encode(edge.opening + found.text + edge.closing)
             if draft := self._given(hole, edge, tokens):
-                draft.same, draft.renamed = found.same, found.renamed
+                draft.found = found
                 drafts.append(draft)
         return drafts
 

@@ -8,12 +8,17 @@ import keyword
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, takewhile
 
 from coda_model.length import unbalanced_brackets
 
-# Characters searched on each side of the hole, of the words before it that are looked for at most and at least, and of
+# Characters searched on each side of the hole, of the words beside it that are compared at most and at least, and of
 # the longest fill.
 _REACH, _MOST_SAME, _LEAST_SAME, _LONGEST = 20_000, 60, 3, 160
+# Places looked at: those with more in common before the hole first.
+_MOST_PLACES = 64
+# Another fill speaks against one if it has nearly as much in common with the hole.
+_NEARLY = 0.7
 _CLOSERS = frozenset(")]},:;")
 # Characters in which renamed copies are searched on each side, and tokens and lines of them that are compared.
 _COPY_REACH, _COPY_TOKENS, _COPY_LINES = (8_000, 4_000), 60, 3
@@ -27,50 +32,52 @@ _KEYWORDS = frozenset(keyword.kwlist) | frozenset(("self", "this", "const", "let
 
 @dataclass(frozen=True)
 class Continuation:
-    """A text that would fill the hole; `same` characters before it, but white space, are those before the hole.
+    """A text that would fill the hole, since it stands elsewhere between the same words, or words of other names.
 
-    Where it is `renamed`, they are those but for other names.
+    Attributes:
+        text: of one line.
+        same: characters on both sides, but white space, that are those beside the hole.
+        renamed: whether they are those but for other names; then only those before the hole count.
+        others: how many different texts have nearly as many in common with the hole, or more.
     """
 
     text: str
     same: int
     renamed: bool = False
+    others: int = 0
 
 
 def proposals(before: str, after: str, most: int) -> list[Continuation]:
     """At most `most` different fills of one line, those with more in common with the hole first: `continuations`, and
     `renamed_continuations` among them."""
     different: dict[str, Continuation] = {}
-    for found in (*continuations(before, after, most), *renamed_continuations(before, after)):
+    for found in (*continuations(before, after), *renamed_continuations(before, after)):
         first = different.setdefault(found.text, found)
         different[found.text] = replace(first, same=max(first.same, found.same))
-    return sorted(different.values(), key=lambda found: -found.same)[:most]
+    ordered = sorted(different.values(), key=lambda found: -found.same)
+    return [
+        replace(found, others=sum(other.same >= _NEARLY * found.same for other in ordered) - 1)
+        for found in ordered[:most]
+    ]
 
 
-def continuations(before: str, after: str, most: int) -> list[Continuation]:
-    """At most `most` different fills of one line, those with more in common with the hole first, then the nearer ones.
+def continuations(before: str, after: str) -> list[Continuation]:
+    """Different fills that stand elsewhere after the same words, the nearer places first.
 
     Args:
         before: the text before the hole.
         after: the text behind it. What stands there on the hole's own line a fill has to lead up to.
-        most: how many are wanted.
     """
     before, after = before[-_REACH:], after[:_REACH]
     rest = after.partition("\n")[0].strip()
     found: dict[str, int] = {}
-    for length in range(min(_MOST_SAME, len(before)), _LEAST_SAME - 1, -1):
-        if len(found) >= most:
-            break
-        words = before[-length:]
-        if not words.strip():
-            break
-        if words[0].isspace() and "\n" not in words:
-            continue  # with the next shorter one the same places are found
-        for text in _after(words, before, after):
-            fill = _up_to(text.partition("\n")[0].rstrip(), rest)
-            if fill.strip():
-                found.setdefault(fill, len("".join(words.split())))
-    return [Continuation(*item) for item in found.items()][:most]
+    for same, text in islice(_places(before, after), _MOST_PLACES):
+        fill = _up_to(text[:_LONGEST].partition("\n")[0].rstrip(), rest)
+        if fill.strip():
+            pairs = zip(text[len(fill) :], after[:_MOST_SAME], strict=False)
+            behind = "".join(there for there, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            found[fill] = max(found.get(fill, 0), same + _characters(behind))
+    return [Continuation(*item) for item in found.items()]
 
 
 def renamed_continuations(before: str, after: str) -> list[Continuation]:
@@ -135,16 +142,36 @@ def _is_name(token: str) -> bool:
     return (token[:1].isalnum() or token[:1] == "_") and token not in _KEYWORDS
 
 
-def _after(words: str, before: str, after: str) -> Iterator[str]:
-    """What follows the words wherever they stand: before the hole from the last place on, then behind it."""
+def _places(before: str, after: str) -> Iterator[tuple[int, str]]:
+    """How many characters stand elsewhere as they do before the hole, and what follows them there: the most first, then
+    the nearer ones, those before the hole first."""
+    seen: set[tuple[bool, int]] = set()
+    for length in range(min(_MOST_SAME, len(before)), _LEAST_SAME - 1, -1):
+        words = before[-length:]
+        if not words.strip():
+            return
+        if words[0].isspace() and "\n" not in words:
+            continue  # with the next shorter one the same places are found
+        for is_behind, end in _ends(words, before, after):
+            if (is_behind, end) not in seen:
+                seen.add((is_behind, end))
+                yield _characters(words), (after if is_behind else before)[end : end + _LONGEST + _MOST_SAME]
+
+
+def _ends(words: str, before: str, after: str) -> Iterator[tuple[bool, int]]:
+    """Where the words end: before the hole from the last place on, then behind it; and whether that is behind it."""
     at = before.rfind(words, 0, len(before) - 1)
     while at >= 0:
-        yield before[at + len(words) : at + len(words) + _LONGEST]
+        yield False, at + len(words)
         at = before.rfind(words, 0, at + len(words) - 1)
     at = after.find(words)
     while at >= 0:
-        yield after[at + len(words) : at + len(words) + _LONGEST]
+        yield True, at + len(words)
         at = after.find(words, at + 1)
+
+
+def _characters(text: str) -> int:
+    return len("".join(text.split()))
 
 
 def _up_to(text: str, rest: str) -> str:

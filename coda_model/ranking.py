@@ -1,5 +1,6 @@
 """Which of several fills is the best: how sure the model is, whether the document parses, what follows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from coda_model.confidence import log_same
 from coda_model.denoise import Denoiser
 from coda_model.draft import MASK, Draft
 from coda_model.forward import Steps
+from coda_model.lookup import Continuation
 from coda_model.windowed import WindowedForward
 
 # What an error in the syntax costs, in nats: more than the usual difference between any two fills.
@@ -19,8 +21,10 @@ MISSING_COST = 3.0
 BLANK_COST = 50.0
 # The model's view of what follows a fill says less of it than that of the fill itself.
 AGREEMENT_WEIGHT = 0.1
-# What it is worth that the fill stands elsewhere after the same characters, for each e-fold of them beyond two.
+# What it is worth that the fill stands elsewhere between the same characters, for each e-fold of them beyond two; and
+# what it costs that other texts do so too, for each e-fold of them and this one.
 SAME_WORTH = 2.0
+OTHERS_COST = 1.0
 # What it is worth, for each nat, that the model sees the length as right.
 LENGTH_WEIGHT = 0.2
 # Tokens behind each hole that are asked for.
@@ -34,7 +38,7 @@ def score(
     errors: int,
     missing: int,
     is_blank: bool,
-    same: int = 0,
+    found: Continuation | None = None,
 ) -> float:
     """A fill's rank among others, in nats a token.
 
@@ -45,15 +49,14 @@ def score(
         errors: places where the document does not parse with it.
         missing: names that the code around the fill reads then, and nothing binds.
         is_blank: whether it is empty or white space.
-        same: characters before the hole, but white space, after which it stands elsewhere in the document too; 0 where
-            it does not.
+        found: how it stands elsewhere in the document, where it does.
 
     The weights did best on holes of the bundled model's held-out packages: those of the length and of what stands
     elsewhere on 593, the others on 250 (docs/log.md).
     """
     sure = mean_log_probability + LENGTH_WEIGHT * log_length + AGREEMENT_WEIGHT * agreement
-    found = SAME_WORTH * log_same(same)
-    return sure - ERROR_COST * errors - MISSING_COST * missing - BLANK_COST * is_blank + found
+    elsewhere = SAME_WORTH * log_same(found.same) - OTHERS_COST * math.log1p(found.others) if found else 0.0
+    return sure - ERROR_COST * errors - MISSING_COST * missing - BLANK_COST * is_blank + elsewhere
 
 
 def agreements(denoiser: Denoiser, windowed: WindowedForward, drafts: Sequence[Draft]) -> Steps[list[float]]:

@@ -17,14 +17,16 @@ from coda_model.infill import Hole, Infiller
 WEIGHTS = {
     "intercept": 0.5,
     "log_share": 0.15,
+    "alike": 0.2,
     "same": 0.3,
     "renamed": 0.25,
+    "others": -0.05,
     "characters": -0.1,
 }
 DOCUMENT = ["x = qqq(ab)\ny = qqq(", Hole(single_line=True, max_tokens=12), "\n"]
 
 
-EVIDENCE = Evidence(0.0, 0, False, 0)
+EVIDENCE = Evidence(0.0, 0.0, 0, False, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -35,12 +37,14 @@ EVIDENCE = Evidence(0.0, 0, False, 0)
         ({"log_share": -2.0}, -1.0),
         ({"log_share": -2.0, "same": 12}, math.log(10) - 1),
         ({"log_share": -2.0, "same": 12, "renamed": True}, 2 * math.log(10) - 1),
+        ({"alike": 0.25}, 0.5),
+        ({"others": 4}, -math.log(5)),
         ({"characters": 9}, -math.log(10)),
         ({"log_share": -1e9, "same": 12}, -math.inf),
     ],
 )
 def test_confidence(known: dict, odds: float) -> None:
-    calibration = Calibration(0.0, 0.5, 1.0, 2.0, -1.0)
+    calibration = Calibration(0.0, 0.5, 2.0, 1.0, 2.0, -1.0, -1.0)
     expected = 1 / (1 + math.exp(-odds))
     assert calibration.confidence(replace(EVIDENCE, **known)) == pytest.approx(expected)
 
@@ -48,20 +52,24 @@ def test_confidence(known: dict, odds: float) -> None:
 KNOWN = st.builds(
     Evidence,
     log_share=st.floats(-1e6, 0),
+    alike=st.floats(0, 1),
     same=st.integers(0, 10_000),
     renamed=st.booleans(),
+    others=st.integers(0, 10_000),
     characters=st.integers(0, 10_000),
 )
 
 
 @given(KNOWN)
 def test_a_confidence_is_a_probability_that_grows(evidence: Evidence) -> None:
-    calibration = Calibration(-1.8, 0.3, 0.8, 0.5, -0.2)
+    calibration = Calibration(-1.8, 0.3, 1.0, 0.8, 0.5, -0.4, -0.2)
     value = calibration.confidence(evidence)
     assert 0 <= value <= 1
     for surer in (
         replace(evidence, log_share=evidence.log_share / 2),
+        replace(evidence, alike=(evidence.alike + 1) / 2),
         replace(evidence, same=evidence.same + 1),
+        replace(evidence, others=evidence.others // 2),
         replace(evidence, characters=evidence.characters // 2),
     ):
         assert calibration.confidence(surer) >= value

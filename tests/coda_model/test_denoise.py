@@ -207,6 +207,7 @@ def test_drafts_that_come_to_the_same_go_on_as_one() -> None:
 
     first = draft([50, MASK])
     others = [draft([MASK, 50]), draft([50, MASK], fixed=True), draft([50, MASK], given=[50, 51])]
+    others.append(draft([50, MASK], single_line=True))
     warm = [draft([50, MASK], temperature=0.5)] * 2
     assert _distinct([first, draft([50, MASK]), *others, *warm]) == [first, *others, *warm]
 

@@ -21,7 +21,7 @@ from coda_model.request import Candidate, InfillOptions, InfillResult, Priority,
 T: Priority = "typed"
 B: Priority = "background"
 RESULT = InfillResult(
-    (Candidate(("x",), 1.0, ((1.0,),), Evidence(0.0, 0, False, 1)),), 1, "fixed", Timings(0.0, 0.0, 0.0)
+    (Candidate(("x",), 1.0, ((1.0,),), Evidence(0.0, 1.0, 0, False, 0, 1)),), 1, "fixed", Timings(0.0, 0.0, 0.0)
 )
 
 

@@ -12,8 +12,8 @@ from coda_model.lookup import Continuation, continuations, proposals, renamed_co
     ("before", "after", "expected"),
     [
         ("x = load(a)\ny = load(", "\n", [("a)", 6)]),
-        ("x = load(a)\ny = load(", ")\n", [("a", 6)]),  # up to what stands behind the hole
-        ("x = f(g(a), b)\ny = f(", ")\n", [("g(a), b", 3)]),  # brackets of its own stay whole
+        ("x = load(a)\ny = load(", ")\n", [("a", 7)]),  # up to what stands behind the hole
+        ("x = f(g(a), b)\ny = f(", ")\n", [("g(a), b", 4)]),  # brackets of its own stay whole
         ("x = f(a\ny = f(", ")\n", []),
         ("y = load(", "\nx = load(b)\n", [("b)", 6)]),  # behind the hole too
         ("self.aa = 1\nself.ab = 2\nself.", "\n", [("ab = 2", 5), ("aa = 1", 5)]),  # the nearer first
@@ -25,7 +25,38 @@ from coda_model.lookup import Continuation, continuations, proposals, renamed_co
     ],
 )
 def test_continuations(before: str, after: str, expected: list) -> None:
-    assert continuations(before, after, 3) == [Continuation(*each) for each in expected]
+    assert continuations(before, after) == [Continuation(*each) for each in expected]
+
+
+def test_what_follows_counts_too() -> None:
+    head = "a = load(1)\nstop()\nb = load(2)\nrun()\nc = load(3)\n"
+    after = "\nrun()\n"
+    assert continuations(head + "d = load(", after) == [
+        Continuation("3)", 6),
+        Continuation("2)", 11),
+        Continuation("1)", 6),
+    ]
+    assert [each.text for each in proposals(head + "d = load(", after, 3)] == ["2)", "3)", "1)"]
+
+
+def test_a_place_counts_where_it_has_most_in_common() -> None:
+    before = "if a:\n    go(1)\n    stop()\nif b:\n    go(1)\n    run()\nif c:\n    go("
+    assert continuations(before, "\n    run()\n") == [Continuation("1)", 9)]
+    assert continuations(before, "\n    stop()\n") == [Continuation("1)", 10)]
+
+
+@pytest.mark.parametrize(
+    ("before", "others"),
+    [
+        ("x = load(a)\nx = load(", [0]),
+        ("x = load(a)\nx = load(a)\nx = load(", [0]),
+        ("x = load(a)\nstop()\nx = load(b)\nif y:\nx = load(", [1, 1]),
+        ("x = load(a)\nstop()\nx = load(b)\nif y:\nx = load(c)\nelse:\nx = load(", [2, 2, 2]),
+        ("first = load(a)\nx = load(b)\nfirst = load(", [0, 1]),  # the second has 6 in common, the first 11
+    ],
+)
+def test_how_many_other_texts_stand_there(before: str, others: list[int]) -> None:
+    assert [each.others for each in proposals(before, "\n", 3)] == others
 
 
 @pytest.mark.parametrize(
@@ -53,7 +84,7 @@ def test_renamed_continuations(before: str, after: str, expected: list) -> None:
 
 def test_proposals_are_those_of_both_the_most_in_common_first() -> None:
     before = "self.low = load(low)\nself.middle = 1\nself.high = load("
-    assert [*proposals(before, "\n", 3)] == [Continuation("high)", 9, renamed=True), Continuation("low)", 6)]
+    assert proposals(before, "\n", 3) == [Continuation("high)", 9, renamed=True), Continuation("low)", 6, others=1)]
     assert len(proposals(before, "\n", 1)) == 1
     assert proposals(before, "\n", 0) == []
 
@@ -68,16 +99,15 @@ def test_a_continuation_stands_where_it_says(head: list[str], tail: list[str], c
     proposed = proposals(before, after, most)
     assert len(proposed) <= most
     assert {each.text for each in proposed} <= {
-        each.text for each in (*continuations(before, after, most), *renamed_continuations(before, after))
+        each.text for each in (*continuations(before, after), *renamed_continuations(before, after))
     }
     assert all(each.text.strip() and "\n" not in each.text for each in proposed)
-    found = continuations(before, after, most)
-    assert len(found) <= most
+    assert [each.same for each in proposed] == sorted((each.same for each in proposed), reverse=True)
+    found = continuations(before, after)
     assert len({each.text for each in found}) == len(found)
-    assert [each.same for each in found] == sorted((each.same for each in found), reverse=True)
     for each in found:
         assert each.text.strip() and "\n" not in each.text
-        words = before[-each.same :]
+        words = before[-3:]
         assert (words + each.text) in before or (words + each.text) in after
         if after.partition("\n")[0].strip():
             assert not unbalanced_brackets(each.text)
@@ -85,4 +115,4 @@ def test_a_continuation_stands_where_it_says(head: list[str], tail: list[str], c
 
 def test_a_large_document_is_looked_at_near_the_hole() -> None:
     before = "needle = 1\n" + "x = 2\n" * 10_000 + "needle"
-    assert continuations(before, "\n" * 100_000, 3) == []
+    assert continuations(before, "\n" * 100_000) == []

@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from coda_model.infill import Hole, Infiller
-from coda_model.ranking import AGREEMENT_WEIGHT, BLANK_COST, ERROR_COST, LENGTH_WEIGHT, MISSING_COST, SAME_WORTH, score
+from coda_model.lookup import Continuation
+from coda_model.ranking import (
+    AGREEMENT_WEIGHT,
+    BLANK_COST,
+    ERROR_COST,
+    LENGTH_WEIGHT,
+    MISSING_COST,
+    OTHERS_COST,
+    SAME_WORTH,
+    score,
+)
 from coda_model.syntax import DocumentSyntax, count_errors
 
 
@@ -80,8 +90,11 @@ def test_the_score_is_in_nats() -> None:
     assert score(-0.5, 0, -0.25, 2, 0, False) == score(-0.5, 0, -0.25, 0, 0, False) - 2 * ERROR_COST
     assert score(-0.5, 0, -0.25, 0, 2, False) == score(-0.5, 0, -0.25, 0, 0, False) - 2 * MISSING_COST
     assert score(-0.5, 0, 0, 0, 0, True) == -0.5 - BLANK_COST
-    assert score(-0.5, 0, 0, 0, 0, False, 3) == score(-0.5, 0, 0, 0, 0, False)
-    assert score(-0.5, 0, 0, 0, 0, False, 12) == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
+    assert score(-0.5, 0, 0, 0, 0, False, Continuation("x", 3)) == score(-0.5, 0, 0, 0, 0, False)
+    found = score(-0.5, 0, 0, 0, 0, False, Continuation("x", 12))
+    assert found == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
+    others = score(-0.5, 0, 0, 0, 0, False, Continuation("x", 12, others=4))
+    assert others == pytest.approx(found - OTHERS_COST * math.log(5))
 
 
 @pytest.mark.parametrize("refresh", [0, 1])

@@ -160,7 +160,7 @@ def test_any_body_is_read_or_refused(value: Any) -> None:
         assert any(isinstance(segment, Hole) for segment in segments)
 
 
-EVIDENCE = Evidence(-0.75, 12, False, 2)
+EVIDENCE = Evidence(-0.75, 0.5, 12, False, 1, 2)
 RESULT = InfillResult(
     (Candidate(("a\n", "é"), 0.5, ((0.25, 1.0), (0.5,)), EVIDENCE),), 3, "expand-delete", Timings(1.0, 2.0, 3.5)
 )
@@ -183,8 +183,10 @@ RESULT = InfillResult(
                         "token_confidences": [[0.25, 1.0], [0.5]],
                         "evidence": {
                             "log_share": -0.75,
+                            "alike": 0.5,
                             "same": 12,
                             "renamed": False,
+                            "others": 1,
                             "characters": 2,
                         },
                     }

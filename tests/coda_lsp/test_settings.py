@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coda_lsp.settings import DEFAULTS, Settings, json_schema, parse_settings
+from coda_model.evaluate.figures import EDITOR_THRESHOLD
 
 KEYS = list(json_schema()["properties"])
 
@@ -15,6 +16,10 @@ def test_nothing_given_is_the_defaults():
     assert parse_settings(None) == (DEFAULTS, ())
     assert parse_settings({}) == (DEFAULTS, ())
     assert parse_settings({"coda": None}) == (DEFAULTS, ())
+
+
+def test_the_quality_report_knows_the_threshold_of_the_editor():
+    assert DEFAULTS.minimum_confidence == EDITOR_THRESHOLD
 
 
 def test_every_setting_can_be_given():

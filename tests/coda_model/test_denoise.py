@@ -15,7 +15,7 @@ from torch import Tensor
 
 from coda_model.config import ModelConfig
 from coda_model.denoise import Denoiser, forbid_unlikely_growth, trailing_deletes
-from coda_model.draft import MASK, Draft, OpenHole, repeats_itself
+from coda_model.draft import MASK, Draft
 from coda_model.filling import _distinct
 from coda_model.forward import Rows, Work
 from coda_model.infill import Infiller
@@ -25,8 +25,7 @@ from coda_model.transformer import CodaTransformer
 from coda_model.windowed import WindowedForward
 
 from .conftest import drive
-
-PREFIX, SUFFIX = [10, 11, 12], [13, 14]
+from .drafts import PREFIX, SUFFIX, draft_of, open_hole
 
 
 class Oracle(Infiller):
@@ -212,20 +211,6 @@ def test_drafts_that_come_to_the_same_go_on_as_one() -> None:
     assert _distinct([first, draft([50, MASK]), *others, *warm]) == [first, *others, *warm]
 
 
-@pytest.mark.parametrize(
-    ("given", "first"),
-    [
-        (None, []),
-        ([50, 51, 52], []),  # in the order in which the model is sure of them
-        ([50, None, 52], [0, 2]),
-        ([None, 51, None], [1]),
-    ],
-)
-def test_given_tokens_come_before_those_that_are_not(given: list[int | None] | None, first: list[int]) -> None:
-    hole = open_hole([MASK] * 3, given=given)
-    assert [slot for slot in range(3) if hole.comes_first(slot)] == first
-
-
 @pytest.mark.parametrize("steps", [1, 2, 5, 11, 12, 40])
 def test_steps_are_kept(tiny_config: ModelConfig, coder: CodeTokenizer, steps: int) -> None:
     middle = list(range(50, 62))
@@ -297,25 +282,6 @@ def test_unsure_tokens_far_apart_are_committed_together(
     assert result.candidates[0].fills == (coder.decode(middle),)
 
 
-def open_hole(slots: list[int | None], **changes: object) -> OpenHole:
-    values: dict = {"max_tokens": 8, "fixed": False, "single_line": False, "expansions_left": 8} | changes
-    return OpenHole(slots=slots, **values)
-
-
-def draft_of(*holes: OpenHole) -> Draft:
-    texts = [PREFIX, *[SUFFIX] * len(holes)]
-    return Draft(texts, list(holes), 0.0, torch.Generator().manual_seed(0))
-
-
-def test_assemble_applies_the_shift() -> None:
-    draft = draft_of(open_hole([50, MASK]), open_hole([MASK]))
-    ids, sites = draft.assemble(mask_id=3)
-    assert ids == [10, 11, 12, 50, 3, 13, 14, 3, 13, 14]
-    assert [(site.hole, site.slot, site.row) for site in sites] == [(0, 1, 3), (1, 0, 6)]
-    bare = Draft([[], []], [open_hole([MASK, MASK])], 0.0, torch.Generator())
-    assert [site.row for site in bare.assemble(3)[1]] == [0, 0]
-
-
 @pytest.mark.parametrize(
     ("slots", "drawn", "runs"),
     [
@@ -332,18 +298,6 @@ def test_trailing_deletes(slots: list[int | None], drawn: list[int], runs: list[
     assert trailing_deletes(draft, draft.assemble(3)[1], drawn, delete_id=5) == runs
 
 
-def test_an_expansion_that_no_longer_fits_stays_a_mask() -> None:
-    hole = open_hole([MASK, MASK], max_tokens=3)
-    hole.expand(1)
-    hole.expand(0)
-    assert hole.slots == [MASK, MASK, MASK]
-    assert len(hole.log_probabilities) == 3
-    assert hole.expansions_left == 7
-    spent = open_hole([MASK], expansions_left=0)
-    spent.expand(0)
-    assert spent.slots == [MASK]
-
-
 def test_a_hole_grows_only_where_that_is_likelier_than_not() -> None:
     chances_NxV = torch.tensor(
         [[0.2, 0.4, 0.2, 0.2], [0.1, 0.6, 0.2, 0.1], [0.0, 0.5, 0.5, 0.0], [0.3, 0.0, 0.3, 0.4], [0.0, 1.0, 0.0, 0.0]]
@@ -355,27 +309,6 @@ def test_a_hole_grows_only_where_that_is_likelier_than_not() -> None:
     assert (logits_NxV.argmax(-1) == 1).tolist() == grows
     others = [0, 2, 3]
     torch.testing.assert_close(logits_NxV[:, others], chances_NxV.log()[:, others])
-
-
-@pytest.mark.parametrize(
-    ("slots", "slot", "expected"),
-    [
-        ([7, 7, 7, 7, 7, 7], 3, True),
-        ([7, 7, 7, 7, 7], 4, False),
-        ([7, 8, 7, 8, 7, 8], 5, True),
-        ([1, 7, 8, 7, 8, 7, 8, 2], 1, True),
-        ([7, 8, 7, 8, 7, 9], 4, False),
-        ([7, 8, MASK, 8, 7, 8], 0, False),
-        ([7, 8, 9, 7, 8, 9, 7, 8, 9], 8, True),
-        ([7, 8, 9, 7, 8, 9], 5, False),
-        ([*range(8), *range(8), *range(8)], 23, True),
-        ([*range(9), *range(9), *range(9)], 26, False),
-        ([MASK, 7, MASK], 1, False),
-    ],
-)
-def test_loops_are_seen(slots: list[int | None], slot: int, expected: bool) -> None:
-    assert repeats_itself(slots, slot) is expected
-    assert repeats_itself(slots[::-1], len(slots) - 1 - slot) is expected
 
 
 def test_a_hole_in_a_loop_grows_no_more(tiny_config: ModelConfig, coder: CodeTokenizer) -> None:
@@ -406,16 +339,6 @@ def test_drafts_in_one_batch_do_not_touch_each_other(tiny_model: CodaTransformer
     for draft in apart:
         finish([draft])
     assert [draft.holes[0].slots for draft in together] == [draft.holes[0].slots for draft in apart]
-
-
-def test_reopened_tokens_are_those_below_the_bound_and_the_length_stays() -> None:
-    hole = open_hole([MASK] * 3)
-    for slot, probability in enumerate((0.9, 0.2, 0.5)):
-        hole.commit(slot, 40 + slot, math.log(probability))
-    hole.reopen(0.5)
-    assert hole.slots == [40, MASK, 42]
-    assert hole.log_probabilities[1] == 0.0
-    assert hole.fixed
 
 
 @pytest.mark.parametrize(("remask", "steps"), [(0.0, 4), (1.0, 8), (1e-9, 4)])

@@ -19,7 +19,6 @@ from coda_model.length import Baselines, Start, best_lengths, first_starts, leng
 from coda_model.lookup import Continuation
 from coda_model.ranking import agreements, score
 from coda_model.redraft import ROUNDS, drafted_tokens, keep_likely
-from coda_model.repetition import repeats_neighbour
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, LengthPolicy, Progress, Timings
 from coda_model.reuse import DocumentStore
 from coda_model.shorten import shortened
@@ -129,7 +128,7 @@ class Filling:
         yield from self._denoise(denoiser, drafts)
         syntax = DocumentSyntax(texts, options.language)
         may_shorten = policy != "fixed" and len(holes) == 1 and syntax.has_grammar
-        ranked = yield from self._rank(denoiser, windowed, drafts, edges, texts, syntax, may_shorten)
+        ranked = yield from self._rank(denoiser, windowed, drafts, edges, syntax, may_shorten)
         shares = list(zip(_shares(ranked), _alike(ranked), strict=True)) if compared else [(_ALONE, _ALONE)]
         candidates = [self._candidate(each, *share) for each, share in zip(ranked, shares, strict=True)]
         if may_shorten and (start := self._shorter(ranked, syntax, edges[0])):
@@ -246,7 +245,6 @@ class Filling:
         windowed: WindowedForward,
         drafts: list[Draft],
         edges: list[Edges],
-        texts: list[str],
         syntax: DocumentSyntax,
         count_errors: bool,
     ) -> Generator[Work | Progress, Any, list[_Ranked]]:
@@ -268,15 +266,9 @@ class Filling:
             inner = tuple(edge.inner(fill) for edge, fill in zip(edges, fills, strict=True))
             errors = syntax.errors(inner) if len(different) > 1 or count_errors else 0
             missing = syntax.missing_names(inner) if len(different) > 1 else 0
+            is_blank = not "".join(inner).strip()
             rank = score(
-                draft.mean_log_probability(),
-                draft.log_length(),
-                agrees,
-                errors,
-                missing,
-                not "".join(inner).strip(),
-                found.get(fills),
-                len(inner) == 1 and repeats_neighbour(texts[0], inner[0], texts[1]),
+                draft.mean_log_probability(), draft.log_length(), agrees, errors, missing, is_blank, found.get(fills)
             )
             ranked.append(_Ranked(rank, errors, inner, draft, found.get(fills)))
         return sorted(ranked, key=lambda each: -each.score)

@@ -17,8 +17,6 @@ from coda_model.windowed import WindowedForward
 ERROR_COST = 5.0
 # What a name costs that is read and bound nowhere: hardly any code has one (docs/log.md).
 MISSING_COST = 3.0
-# What it costs to make a line that stands within a few lines of it already: hardly any code does.
-REPEAT_COST = 4.0
 # Whoever asks for a fill wants one: nothing, or white space alone, comes after all else, however right its length is.
 BLANK_COST = 50.0
 # The model's view of what follows a fill says less of it than that of the fill itself.
@@ -41,7 +39,6 @@ def score(
     missing: int,
     is_blank: bool,
     found: Continuation | None = None,
-    repeats: bool = False,
 ) -> float:
     """A fill's rank among others, in nats a token.
 
@@ -53,15 +50,13 @@ def score(
         missing: names that the code around the fill reads then, and nothing binds.
         is_blank: whether it is empty or white space.
         found: how it stands elsewhere in the document, where it does.
-        repeats: whether it makes of its line one that stands beside it already.
 
     The weights did best on holes of the bundled model's held-out packages: those of the length and of what stands
-    elsewhere or beside it on 593, the others on 250 (docs/log.md).
+    elsewhere on 593, the others on 250 (docs/log.md).
     """
     sure = mean_log_probability + LENGTH_WEIGHT * log_length + AGREEMENT_WEIGHT * agreement
     elsewhere = SAME_WORTH * log_same(found.same) - OTHERS_COST * math.log1p(found.others) if found else 0.0
-    wrong = ERROR_COST * errors + MISSING_COST * missing + REPEAT_COST * repeats + BLANK_COST * is_blank
-    return sure + elsewhere - wrong
+    return sure - ERROR_COST * errors - MISSING_COST * missing - BLANK_COST * is_blank + elsewhere
 
 
 def agreements(denoiser: Denoiser, windowed: WindowedForward, drafts: Sequence[Draft]) -> Steps[list[float]]:

@@ -15,7 +15,6 @@ from coda_model.ranking import (
     LENGTH_WEIGHT,
     MISSING_COST,
     OTHERS_COST,
-    REPEAT_COST,
     SAME_WORTH,
     score,
 )
@@ -96,7 +95,6 @@ def test_the_score_is_in_nats() -> None:
     assert found == pytest.approx(-0.5 + SAME_WORTH * math.log(10))
     others = score(-0.5, 0, 0, 0, 0, False, Continuation("x", 12, others=4))
     assert others == pytest.approx(found - OTHERS_COST * math.log(5))
-    assert score(-0.5, 0, 0, 0, 0, False, None, True) == -0.5 - REPEAT_COST
 
 
 @pytest.mark.parametrize("refresh", [0, 1])

@@ -104,7 +104,7 @@ class Settings:
         choices=("origin", "maskgit_plus", "topk_margin", "entropy", "threshold", "factor", "entropy_bound"),
     )
     minimum_confidence: float = _setting(
-        0.3,
+        0.25,
         "A suggestion less certain than this is not shown while typing; 0 shows all of them.",
         kind=float,
         minimum=0.0,

@@ -11,7 +11,7 @@ from coda_model.evaluate.settings import Settings
 from coda_model.evaluate.statistics import clustered_mean, clustered_ratio, pass_at_k, quantile
 from coda_model.evaluate.typist import Ask, Keystroke, Saving, requests, saved
 
-EDITOR_THRESHOLD = 0.3
+EDITOR_THRESHOLD = 0.25
 """The default of the editor's setting `minimumConfidence`."""
 Row = dict[str, Any]
 

@@ -67,7 +67,7 @@ dense=$("$python" -c "n = $length // 32; print([0.0] * n + [1.0] * (3 * n - 4))"
 "$train" export "$runs/sft" "$runs/sft-again" --out "$work/model" --dtype float32 --overwrite
 # How likely a fill is exactly right, from holes of the held-out packages.
 if [ ! -e "$work/model/calibration.json" ]; then
-  "$python" -m coda_model eval repo "$work/corpus" --model "$work/model" --holes 600 --seed 77 --nll-draws 0 --typist-rows 0 \
+  "$python" -m coda_model eval repo "$work/corpus" --model "$work/model" --holes 1200 --seed 77 --nll-draws 0 --typist-rows 0 \
     --out "$work/calibration"
   "$python" -m coda_model eval calibrate "$work/calibration" "$work/model"
 fi

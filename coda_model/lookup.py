@@ -1,4 +1,4 @@
-"""What a document says elsewhere after the words that stand before a hole: code repeats itself.
+"""What a document says elsewhere between the words that stand around a hole: code repeats itself.
 
 As prompt lookup does for autoregressive models, this proposes a fill without the model; the model then says how likely
 it is. Code also repeats itself with other names: `self.low = low` is followed by `self.high = high`.
@@ -62,7 +62,7 @@ def proposals(before: str, after: str, most: int) -> list[Continuation]:
 
 
 def continuations(before: str, after: str) -> list[Continuation]:
-    """Different fills that stand elsewhere after the same words, the nearer places first.
+    """Different fills that stand elsewhere after the same words: those after more of them first, then the nearer ones.
 
     Args:
         before: the text before the hole.

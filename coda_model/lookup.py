@@ -8,8 +8,9 @@ import keyword
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
+from itertools import islice
 
+from coda_model.common import common_length
 from coda_model.length import unbalanced_brackets
 
 # Characters searched on each side of the hole, of the words beside it that are compared at most and at least, and of
@@ -74,8 +75,7 @@ def continuations(before: str, after: str) -> list[Continuation]:
     for same, text in islice(_places(before, after), _MOST_PLACES):
         fill = _up_to(text[:_LONGEST].partition("\n")[0].rstrip(), rest)
         if fill.strip():
-            pairs = zip(text[len(fill) :], after[:_MOST_SAME], strict=False)
-            behind = "".join(there for there, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            behind = after[: common_length(text[len(fill) :], after[:_MOST_SAME])]
             found[fill] = max(found.get(fill, 0), same + _characters(behind))
     return [Continuation(*item) for item in found.items()]
 

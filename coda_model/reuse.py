@@ -5,8 +5,8 @@ A document is recognised by its tokens, so a request needs no name for it, and c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
+from coda_model.common import common_length
 from coda_model.kv_cache import ContextCache
 
 # Tokens that must agree before two contexts count as overlapping at a shifted place.
@@ -98,8 +98,4 @@ def common_head(old: Sequence[int], new: Sequence[int]) -> tuple[int, int, int]:
     if anchor == _ANCHOR:
         starts += [(i, 0) for i in range(1, len(old) - anchor + 1) if old[i : i + anchor] == new[:anchor]]
         starts += [(0, i) for i in range(1, len(new) - anchor + 1) if new[i : i + anchor] == old[:anchor]]
-    return max(((i, j, _agreement(old, new, i, j)) for i, j in starts), key=lambda run: run[2])
-
-
-def _agreement(old: Sequence[int], new: Sequence[int], i: int, j: int) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old[i:], new[j:], strict=False)))
+    return max(((i, j, common_length(old[i:], new[j:])) for i, j in starts), key=lambda run: run[2])

@@ -89,6 +89,22 @@ def test_proposals_are_those_of_both_the_most_in_common_first() -> None:
     assert proposals(before, "\n", 0) == []
 
 
+def places_of(fill: str, text: str) -> list[tuple[str, str]]:
+    """What stands before and behind the fill, wherever it stands in a text."""
+    starts = [at for at in range(len(text)) if text.startswith(fill, at)]
+    return [(text[:at], text[at + len(fill) :]) for at in starts]
+
+
+def characters_in_common(place: tuple[str, str], before: str, fill: str, after: str) -> int:
+    """The reference: what a place has in common with the hole, sixty characters on each side at most."""
+    left = right = 0
+    while left < min(len(place[0]), len(before), 60) and place[0][-left - 1] == before[-left - 1]:
+        left += 1
+    while right < min(len(place[1]), len(after), 60) and place[1][right] == after[right]:
+        right += 1
+    return len("".join((before[len(before) - left :] + " " + after[:right]).split()))
+
+
 LINES = st.lists(st.sampled_from(["x = f(a, b)", "    return x", "y = [f(1)]", "", "for x in y:"]), max_size=12)
 
 
@@ -107,8 +123,10 @@ def test_a_continuation_stands_where_it_says(head: list[str], tail: list[str], c
     assert len({each.text for each in found}) == len(found)
     for each in found:
         assert each.text.strip() and "\n" not in each.text
-        words = before[-3:]
-        assert (words + each.text) in before or (words + each.text) in after
+        assert each.same in {
+            characters_in_common(place, before, each.text, after)
+            for place in (*places_of(each.text, before), *places_of(each.text, after))
+        }
         if after.partition("\n")[0].strip():
             assert not unbalanced_brackets(each.text)
 

@@ -26,19 +26,21 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Shown:
-    """Suggestions for [start, end) of the text as it is now."""
+    """Suggestions for [start, end) of the text as it is now; `asked_for`: the rest of those that the user wanted to
+    see, however unsure."""
 
     start: int
     end: int
     suggestions: tuple[Suggestion, ...]
+    asked_for: bool = False
 
 
 @dataclass(frozen=True)
 class Answered:
     """A request that was answered: its hole [start, end), the cursor in it, the text around it, the suggestions.
 
-    `before` and `after` are what the answer depends on, `to_end` says whether `after` ends the document, and
-    `candidates` is how many suggestions were asked for.
+    `before` and `after` are what the answer depends on, `to_end` says whether `after` ends the document,
+    `candidates` is how many suggestions were asked for, and `invoked` says that the user did, rather than just typed.
     """
 
     start: int
@@ -49,10 +51,15 @@ class Answered:
     after: str
     to_end: bool
     candidates: int
+    invoked: bool
     suggestions: tuple[Suggestion, ...]
 
-    def at(self, text: str, cursor: int) -> Shown | None:
-        """What this answer says for a later text and cursor; None where it does not apply."""
+    def at(self, text: str, cursor: int, sure: float) -> Shown | None:
+        """What this answer says for a later text and cursor; None where it does not apply.
+
+        A suggestion that was hidden, being less than `sure`, says nothing once more is typed: what agrees with it makes
+        it likelier than it was, and how much so, only the model knows.
+        """
         if cursor < self.start or not _stands_before(text, self.start, self.before):
             return None
         typed = text[self.start : cursor]
@@ -70,10 +77,11 @@ class Answered:
             for each in self.suggestions
             if each.text.startswith(typed)
             and len(each.text) > len(typed)
+            and (not typed or self.invoked or each.confidence >= sure)
             and _holds_in_order(each.text[len(typed) :], text[cursor : cursor + closed])
         )
         if along:
-            return Shown(cursor, end, along)
+            return Shown(cursor, end, along, asked_for=self.invoked and bool(typed))
         return Shown(self.start, end, self.suggestions) if untouched else None
 
     def _begins_a_line(self, text: str) -> bool:
@@ -113,10 +121,10 @@ class SuggestionCache:
         if len(self._answered) > _KEPT_DOCUMENTS:
             self._answered.popitem(last=False)
 
-    def find(self, uri: str, text: str, cursor: int, candidates: int) -> Shown | None:
-        """The suggestions that an earlier answer with at least so many candidates has for this cursor, newest first."""
+    def find(self, uri: str, text: str, cursor: int, candidates: int, sure: float) -> Shown | None:
+        """What the newest answer with at least so many candidates that applies says for this cursor; see Answered."""
         for answered in self._answered.get(uri, ()):
-            if answered.candidates >= candidates and (shown := answered.at(text, cursor)) is not None:
+            if answered.candidates >= candidates and (shown := answered.at(text, cursor, sure)) is not None:
                 return shown
         return None
 

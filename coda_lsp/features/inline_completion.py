@@ -124,9 +124,14 @@ class InlineCompletion:
     async def _suggest(self, cursor: _Cursor) -> tuple[Shown, bool]:
         """What to show, and whether it was known. Raises NothingToShow and EngineError."""
         settings = self._settings(cursor.document.uri)
-        _require_wanted(cursor, settings)
+        _require_allowed(cursor, settings)
         candidates = settings.candidates if cursor.invoked else 1
-        shown = self._cache.find(cursor.document.uri, cursor.text, cursor.offset, candidates)
+        sure = 0.0 if cursor.invoked else settings.minimum_confidence
+        shown = self._cache.find(cursor.document.uri, cursor.text, cursor.offset, candidates, sure)
+        if shown is not None and shown.asked_for:
+            return shown, True
+        if settings.enable == "manual" and not cursor.invoked:
+            raise NothingToShow("Suggestions appear only when asked for (coda.enable).")
         from_cache = shown is not None
         if shown is None:
             hole = _choose_hole(cursor, settings)
@@ -134,9 +139,9 @@ class InlineCompletion:
                 await self._backend.ready()
             answered = await self._ask(cursor, hole, candidates, settings)
             self._cache.add(cursor.document.uri, answered)
-            shown = answered.at(cursor.text, cursor.offset)
+            shown = answered.at(cursor.text, cursor.offset, sure)
             assert shown is not None, "an answer applies to the text that it was made for"
-        return _worth_showing(shown, cursor, settings), from_cache
+        return _worth_showing(shown, sure), from_cache
 
     async def _ask(self, cursor: _Cursor, hole: HoleSpan, candidates: int, settings: Settings) -> Answered:
         text, document = cursor.text, cursor.document
@@ -173,6 +178,7 @@ class InlineCompletion:
             after=after,
             to_end=window.end == len(text),
             candidates=candidates,
+            invoked=cursor.invoked,
             suggestions=tuple(Suggestion(each, sure, f"s{next(self._ids)}") for each, sure in kept.items()),
         )
 
@@ -191,12 +197,10 @@ def _cursor_of(
     return _Cursor(document, text, start + len(chosen.text), _Popup(start, end, chosen.text), invoked)
 
 
-def _require_wanted(cursor: _Cursor, settings: Settings) -> None:
-    """Raise NothingToShow where the settings say that no suggestion is wanted."""
+def _require_allowed(cursor: _Cursor, settings: Settings) -> None:
+    """Raise NothingToShow where the settings allow no suggestion in this document."""
     if settings.enable == "off":
         raise NothingToShow("Suggestions are off (coda.enable).")
-    if settings.enable == "manual" and not cursor.invoked:
-        raise NothingToShow("Suggestions appear only when asked for (coda.enable).")
     if (reason := refusal(cursor.document.uri, settings)) is not None:
         raise NothingToShow(reason)
 
@@ -214,13 +218,11 @@ def _choose_hole(cursor: _Cursor, settings: Settings) -> HoleSpan:
     return hole
 
 
-def _worth_showing(shown: Shown, cursor: _Cursor, settings: Settings) -> Shown:
-    """Without the suggestions that are too uncertain. Raises NothingToShow where none is left."""
+def _worth_showing(shown: Shown, sure: float) -> Shown:
+    """Without the suggestions that are less than `sure`. Raises NothingToShow where none is left."""
     if not shown.suggestions:
         raise NothingToShow("The model had nothing useful to add here.")
-    if cursor.invoked:
-        return shown
-    certain = tuple(each for each in shown.suggestions if each.confidence >= settings.minimum_confidence)
+    certain = tuple(each for each in shown.suggestions if each.confidence >= sure)
     if not certain:
         best = max(each.confidence for each in shown.suggestions)
         raise NothingToShow(f"The model was only {best:.0%} sure (coda.minimumConfidence).")

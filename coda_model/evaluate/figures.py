@@ -9,7 +9,7 @@ from coda_model.evaluate.measures import FLOORS, floor_fill
 from coda_model.evaluate.reliability import calibrate
 from coda_model.evaluate.settings import Settings
 from coda_model.evaluate.statistics import clustered_mean, clustered_ratio, pass_at_k, quantile
-from coda_model.evaluate.typist import Ask, Keystroke, Saving, requests, saved
+from coda_model.evaluate.typist import Ask, Keystroke, Saving, requests, rest_of_line, saved
 
 EDITOR_THRESHOLD = 0.25
 """The default of the editor's setting `minimumConfidence`."""
@@ -95,14 +95,20 @@ def _pass_at(rows: list[Row], value: Callable[[Row], float], k: int, seed: int) 
 
 
 def _typist(rows: list[Row], seed: int) -> dict[str, Any]:
-    """Characters saved, coverage and precision at thresholds, and how well the confidences of keystrokes are
-    calibrated."""
+    """Characters saved, coverage, precision and suggestions taken at thresholds, and how well the confidences of
+    keystrokes are calibrated."""
     clusters = [row["cluster"] for row in rows]
-    walks = [[Keystroke(place, *each) for place, each in enumerate(row["keystrokes"])] for row in rows]
+    walks = [
+        [
+            Keystroke(suggestion, confidence, rest_of_line(row["reference"], place))
+            for place, (suggestion, confidence) in enumerate(row["keystrokes"])
+        ]
+        for row in rows
+    ]
     every = [(each, cluster) for walk, cluster in zip(walks, clusters, strict=True) for each in walk]
     calibration = calibrate(
         [each.confidence for each, _ in every],
-        [each.shown for each, _ in every],
+        [each.something for each, _ in every],
         [each.right for each, _ in every],
         [cluster for _, cluster in every],
     )
@@ -111,10 +117,10 @@ def _typist(rows: list[Row], seed: int) -> dict[str, Any]:
         thresholds.add(calibration.recommended.threshold)
     points = {}
     for threshold in sorted(thresholds):
-        savings = [saved(walk, len(row["reference"]), threshold) for walk, row in zip(walks, rows, strict=True)]
+        savings = [saved(walk, threshold) for walk in walks]
         points[f"{threshold:g}"] = _savings(savings, clusters, seed)
     copies = [list(requests(row["reference"], _copier(row["prefix"]))) for row in rows]
-    floor = [saved(walk, len(row["reference"]), 0.0) for walk, row in zip(copies, rows, strict=True)]
+    floor = [saved(walk, 0.0) for walk in copies]
     return {
         "rows": len(rows),
         "points": points,
@@ -129,11 +135,15 @@ def _copier(prefix: str) -> Ask:
 
 
 def _savings(savings: list[Saving], clusters: list[str], seed: int) -> dict[str, Any]:
-    asked, shown = [saving.asked for saving in savings], [saving.shown for saving in savings]
-    characters, right = [saving.characters for saving in savings], [saving.right for saving in savings]
-    spared = clustered_ratio([saving.saved for saving in savings], characters, clusters, seed)
+    def ratio(part: Callable[[Saving], int], of: Callable[[Saving], int]) -> dict[str, Any] | None:
+        wholes = [of(saving) for saving in savings]
+        if not any(wholes):
+            return None
+        return asdict(clustered_ratio([part(saving) for saving in savings], wholes, clusters, seed))
+
     return {
-        "characters saved": asdict(spared),
-        "coverage": asdict(clustered_ratio(shown, asked, clusters, seed)),
-        "precision": asdict(clustered_ratio(right, shown, clusters, seed)) if any(shown) else None,
+        "characters saved": ratio(lambda it: it.saved, lambda it: it.characters),
+        "coverage": ratio(lambda it: it.shown, lambda it: it.asked),
+        "precision": ratio(lambda it: it.right, lambda it: it.shown),
+        "suggestions taken": ratio(lambda it: it.right, lambda it: it.offered),
     }

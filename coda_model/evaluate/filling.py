@@ -147,7 +147,7 @@ class Filler:
         return None if bound is None else asdict(bound)
 
     def _keystrokes(self, job: Job) -> list[list[Any]]:
-        """The typist's requests as [confidence, shown, right, length]; contexts are kept between them, as served."""
+        """The typist's requests as [suggestion, confidence]; contexts are kept between them, as served."""
         problem = job.problem
         whole = self.infiller
         infiller = Infiller(whole.model, whole.tokenizer, whole.name, "", 1, calibration=whole.calibration)
@@ -159,7 +159,7 @@ class Filler:
             assert isinstance(result, InfillResult), "the last item of a run is its result"
             return result.candidates[0].fills[0], result.candidates[0].confidence
 
-        return [[each.confidence, each.shown, each.right, each.length] for each in requests(problem.reference, ask)]
+        return [[each.suggestion, each.confidence] for each in requests(problem.reference, ask)]
 
 
 def _seed(settings: Settings, job: Job) -> int:

@@ -36,10 +36,9 @@ def lines(results: Results) -> list[list[str]]:
     typist = results.get("typist", {})
     for threshold, point in typist.get("points", {}).items():
         if threshold in (f"{EDITOR_THRESHOLD:g}", f"{_recommended(results):g}"):
-            for name in ("characters saved", "coverage", "precision"):
-                figure = point[name]
+            for name, figure in point.items():
                 rows = str(figure["rows"] if figure else 0)
-                nothing = "–" if name == "precision" else "0.0"
+                nothing = "0.0" if name in ("characters saved", "coverage") else "–"
                 copied = share(typist["copy"][name])
                 table.append([f"{name} at threshold {threshold}, %", share(figure), nothing, copied, rows])
     return table

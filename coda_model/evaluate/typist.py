@@ -1,6 +1,6 @@
 """A simulated typist: how many keystrokes a model's suggestions would have saved, and how often they were right."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 Ask = Callable[[str], tuple[str, float]]
@@ -9,52 +9,74 @@ Ask = Callable[[str], tuple[str, float]]
 
 @dataclass(frozen=True)
 class Keystroke:
-    """One request: whether anything was suggested and right, with what confidence, and how many characters it holds."""
+    """One request, with as much of the reference typed as its place says: the suggestion, how sure the model is of it,
+    and what follows up to the end of the line."""
 
-    position: int
+    suggestion: str
     confidence: float
-    shown: bool
-    right: bool
-    length: int
+    rest: str
+
+    @property
+    def something(self) -> bool:
+        """Whether anything was suggested."""
+        return bool(self.suggestion.strip())
+
+    @property
+    def right(self) -> bool:
+        """Whether it is what follows."""
+        return self.something and self.suggestion == self.rest
+
+
+def rest_of_line(reference: str, position: int) -> str:
+    """What follows in the line; nothing where it ends."""
+    return reference[position:].partition("\n")[0]
 
 
 def requests(reference: str, ask: Ask) -> Iterator[Keystroke]:
     """A suggestion at every position of the reference, as if nothing was ever accepted.
 
-    From these `saved` finds what a typist with any threshold would have seen: what is shown at a position depends on
-    the text before it alone, and that is the reference's whether it was typed or accepted.
+    From these `saved` finds what a typist with any threshold would have seen: what is suggested at a position depends
+    on the text before it alone, and that is the reference's whether it was typed or accepted.
     """
     for position in range(len(reference)):
-        text, confidence = ask(reference[:position])
-        rest = reference[position:].partition("\n")[0]
-        shown = bool(text.strip())
-        yield Keystroke(position, confidence, shown, shown and text == rest, len(rest))
+        yield Keystroke(*ask(reference[:position]), rest_of_line(reference, position))
 
 
 @dataclass(frozen=True)
 class Saving:
-    """`saved` of `characters` were not typed (one key an accept is counted as typed); of `asked` requests `shown` were
-    answered with a text, of which `right` were accepted."""
+    """`saved` of `characters` were not typed (one key an accept is counted as typed). Of `asked` keystrokes `shown` had
+    a suggestion beside them; these were `offered` suggestions, of which `right` were accepted."""
 
     saved: int
     characters: int
     asked: int
     shown: int
+    offered: int
     right: int
 
 
-def saved(keystrokes: list[Keystroke], characters: int, threshold: float) -> Saving:
-    """Walk the reference with the suggestions above a threshold: accept if and only if it is what follows."""
-    position, spared, asked, shown, right = 0, 0, 0, 0, 0
-    while position < characters:
+def saved(keystrokes: Sequence[Keystroke], threshold: float) -> Saving:
+    """Walk the reference with the suggestions above a threshold: accept if and only if it is what follows.
+
+    As in the editor (coda_lsp/suggestions.py), a suggestion that is shown stays while it is typed along, and anything
+    else is asked for anew at every key.
+    """
+    position, visible = 0, ""
+    spared, asked, shown, offered, right = 0, 0, 0, 0, 0
+    while position < len(keystrokes):
         keystroke = keystrokes[position]
         asked += 1
-        visible = keystroke.shown and keystroke.confidence >= threshold
-        shown += visible
-        if visible and keystroke.right:
+        if not visible and keystroke.something and keystroke.confidence >= threshold:
+            visible = keystroke.suggestion
+            offered += 1
+        shown += bool(visible)
+        if visible and visible == keystroke.rest:
             right += 1
-            spared += keystroke.length - 1
-            position += keystroke.length
+            spared += len(visible) - 1
+            position += len(visible)
+            visible = ""
         else:
+            typed = keystroke.rest[:1] or "\n"
+            visible = visible[1:] if visible.startswith(typed) else ""
             position += 1
-    return Saving(spared, characters, asked, shown, right)
+    return Saving(spared, len(keystrokes), asked, shown, offered, right)

@@ -245,9 +245,32 @@ async def test_the_cache_obeys_the_confidence_that_is_wanted() -> None:
     inline = feature(backend, lambda: settings[0])
     assert texts(await complete(inline, "x = ▮\n")) == ["value"]
     settings[0] = Settings(minimum_confidence=0.9, candidates=1)
-    assert texts(await complete(inline, "x = v▮\n")) == []
+    assert texts(await complete(inline, "x = ▮\n")) == []
     assert texts(await complete(inline, "x = v▮\n", INVOKED)) == ["alue"]
     assert len(backend.requests) == 1
+
+
+async def test_what_was_too_unsure_is_asked_again_once_more_is_typed() -> None:
+    """Characters that agree with a suggestion make it likelier, so a confidence of before them must not hide it."""
+    backend = ScriptedBackend(("value", 0.2))
+    inline = feature(backend)
+    assert texts(await complete(inline, "x = ▮\n")) == []
+    assert texts(await complete(inline, "x = ▮\n")) == []
+    assert len(backend.requests) == 1, "of the same text it says the same"
+    backend.candidates = (Candidate(("alue",), 0.7, (0.7,)),)
+    assert texts(await complete(inline, "x = v▮\n")) == ["alue"]
+    assert texts(await complete(inline, "x = va▮\n")) == ["lue"]
+    assert len(backend.requests) == 2, "what is seen is kept"
+
+
+@pytest.mark.parametrize("enable", ["automatic", "manual"])
+async def test_what_was_asked_for_stays_while_it_is_typed_along(enable: str) -> None:
+    backend = ScriptedBackend(("value", 0.1))
+    inline = feature(backend, Settings(enable=enable))
+    assert texts(await complete(inline, "x = ▮\n", INVOKED)) == ["value"]
+    assert texts(await complete(inline, "x = va▮\n")) == ["lue"]
+    assert len(backend.requests) == 1
+    assert texts(await complete(inline, "x = vu▮\n")) == [], "another key, and it is typing as ever"
 
 
 async def test_a_position_outside_of_the_document() -> None:

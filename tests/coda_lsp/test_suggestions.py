@@ -9,7 +9,7 @@ from coda_lsp.suggestions import Answered, Shown, Suggestion, SuggestionCache
 AROUND = 40
 
 
-def answered(marked: str, *fills: str, candidates: int = 1) -> Answered:
+def answered(marked: str, *fills: str, candidates: int = 1, invoked: bool = False) -> Answered:
     """An answer for a text in which ▮ marks the cursor and ⟦ ⟧ the hole (▮ alone: an empty one)."""
     if "⟦" not in marked:
         marked = marked.replace("▮", "⟦▮⟧")
@@ -25,6 +25,7 @@ def answered(marked: str, *fills: str, candidates: int = 1) -> Answered:
         after=after[:AROUND],
         to_end=len(after) <= AROUND,
         candidates=candidates,
+        invoked=invoked,
         suggestions=tuple(Suggestion(fill, 0.5) for fill in fills),
     )
 
@@ -59,7 +60,7 @@ def answered(marked: str, *fills: str, candidates: int = 1) -> Answered:
 def test_what_an_answer_says_later(asked: str, fills: list[str], now: str, expected: str | None) -> None:
     cursor = now.index("▮")
     text = now.replace("▮", "")
-    shown = answered(asked, *fills).at(text, cursor)
+    shown = answered(asked, *fills).at(text, cursor, 0.5)
     if expected is None:
         assert shown is None
         return
@@ -94,6 +95,22 @@ def test_what_may_still_fit_when_something_else_is_typed(asked: str, fill: str, 
     assert cache.remainder("v", now.replace("▮", ""), now.index("▮")) is None
 
 
+@pytest.mark.parametrize(
+    ("now", "sure", "invoked", "expected"),
+    [
+        ("x = ▮\n", 0.5, False, "a + b"),
+        ("x = ▮\n", 0.6, False, "a + b"),  # hidden, and asked again the model would say the same
+        ("x = a ▮\n", 0.5, False, "+ b"),
+        ("x = a ▮\n", 0.6, False, None),  # hidden, and by now it may be surer
+        ("x = a ▮\n", 0.6, True, "+ b"),  # the user wanted to see it
+    ],
+)
+def test_typing_along_what_was_hidden(now: str, sure: float, invoked: bool, expected: str | None) -> None:
+    shown = answered("x = ▮\n", "a + b", invoked=invoked).at(now.replace("▮", ""), now.index("▮"), sure)
+    assert (shown.suggestions[0].text if shown else None) == expected
+    assert (shown is not None and shown.asked_for) == invoked
+
+
 @given(st.text(max_size=8), st.text(min_size=1, max_size=8), st.text(max_size=8), st.data())
 def test_typing_along_and_accepting_is_accepting_at_once(
     before: str, fill: str, after: str, data: st.DataObject
@@ -108,10 +125,11 @@ def test_typing_along_and_accepting_is_accepting_at_once(
         after=after,
         to_end=True,
         candidates=1,
+        invoked=False,
         suggestions=(Suggestion(fill, 1.0),),
     )
     text = before + fill[:typed] + after
-    shown = answer.at(text, len(before) + typed)
+    shown = answer.at(text, len(before) + typed, 1.0)
     assert shown is not None
     assert text[: shown.start] + shown.suggestions[0].text + text[shown.end :] == before + fill + after
 
@@ -120,12 +138,12 @@ def test_the_newest_answer_with_enough_candidates_wins() -> None:
     cache = SuggestionCache()
     cache.add("u", answered("x = ▮\n", "old", "older", candidates=2))
     cache.add("u", answered("x = ▮\n", "new"))
-    assert cache.find("u", "x = \n", 4, 1) == Shown(4, 4, (Suggestion("new", 0.5),))
-    both = cache.find("u", "x = \n", 4, 2)
+    assert cache.find("u", "x = \n", 4, 1, 0.0) == Shown(4, 4, (Suggestion("new", 0.5),))
+    both = cache.find("u", "x = \n", 4, 2, 0.0)
     assert both is not None
     assert [each.text for each in both.suggestions] == ["old", "older"]
-    assert cache.find("u", "x = \n", 4, 3) is None
-    assert cache.find("v", "x = \n", 4, 1) is None
+    assert cache.find("u", "x = \n", 4, 3, 0.0) is None
+    assert cache.find("v", "x = \n", 4, 1, 0.0) is None
 
 
 @pytest.mark.parametrize("forget", [lambda cache: cache.forget("u"), lambda cache: cache.clear()])
@@ -134,7 +152,7 @@ def test_what_is_forgotten_is_not_found(forget: object) -> None:
     cache.add("u", answered("x = ▮\n", "new"))
     assert callable(forget)
     forget(cache)
-    assert cache.find("u", "x = \n", 4, 1) is None
+    assert cache.find("u", "x = \n", 4, 1, 0.0) is None
 
 
 def test_it_does_not_grow_without_bound() -> None:
@@ -142,7 +160,7 @@ def test_it_does_not_grow_without_bound() -> None:
     for number in range(100):
         cache.add(f"document {number}", answered("x = ▮\n", "fill"))
         cache.add("busy", answered(f"x{number} = ▮\n", "fill"))
-    assert cache.find("document 0", "x = \n", 4, 1) is None
-    assert cache.find("document 99", "x = \n", 4, 1) is not None
-    assert cache.find("busy", "x0 = \n", 5, 1) is None
-    assert cache.find("busy", "x99 = \n", 6, 1) is not None
+    assert cache.find("document 0", "x = \n", 4, 1, 0.0) is None
+    assert cache.find("document 99", "x = \n", 4, 1, 0.0) is not None
+    assert cache.find("busy", "x0 = \n", 5, 1, 0.0) is None
+    assert cache.find("busy", "x99 = \n", 6, 1, 0.0) is not None

@@ -8,7 +8,7 @@ from coda_model.evaluate.filling import cut_at, longest_snippet
 from coda_model.evaluate.measures import edit_similarity, exact_match, floor_fill, needs_fill, parses
 from coda_model.evaluate.problems import Problem
 from coda_model.evaluate.reliability import MIN_SHOWN, calibrate
-from coda_model.evaluate.typist import Keystroke, requests, saved
+from coda_model.evaluate.typist import Saving, requests, saved
 
 
 def hole(prefix: str, suffix: str, reference: str = "", language: str = "python") -> Problem:
@@ -74,37 +74,44 @@ def test_a_typist_accepts_what_follows_and_nothing_else() -> None:
     """`abc` is offered after `x`, right: 3 of 6 characters by one key, so 2 are saved."""
     answers = {"": ("nope", 0.9), "x": ("abc", 0.8), "xabc\n": ("yz", 0.4)}
     keystrokes = list(requests("xabc\ny", lambda typed: answers.get(typed, ("", 0.99))))
-    saving = saved(keystrokes, 6, threshold=0.5)
-    assert (saving.saved, saving.characters, saving.asked, saving.shown, saving.right) == (2, 6, 4, 2, 1)
-    assert saved(keystrokes, 6, threshold=0.0).shown == 3
-    assert saved(keystrokes, 6, threshold=0.85).saved == 0
+    assert saved(keystrokes, threshold=0.5) == Saving(saved=2, characters=6, asked=4, shown=2, offered=2, right=1)
+    assert saved(keystrokes, threshold=0.0).shown == 3
+    assert saved(keystrokes, threshold=0.85).saved == 0
+
+
+def test_what_is_shown_stays_while_it_is_typed_along_and_what_is_hidden_is_asked_anew() -> None:
+    """`abx` is shown at once and up to the `c`; at a higher threshold `bcd`, of which the model is surer by then."""
+    answers = {"": ("abx", 0.5), "a": ("bcd", 0.7), "ab": ("cd", 0.1), "abc": ("no", 0.9)}
+    keystrokes = list(requests("abcd", lambda typed: answers[typed]))
+    assert saved(keystrokes, threshold=0.5) == Saving(saved=0, characters=4, asked=4, shown=4, offered=2, right=0)
+    assert saved(keystrokes, threshold=0.6) == Saving(saved=2, characters=4, asked=2, shown=1, offered=1, right=1)
 
 
 @given(st.text("ab \n", max_size=30), st.integers(0, 5), st.floats(0, 1))
 def test_a_typist_types_the_reference(reference: str, reach: int, threshold: float) -> None:
-    """A walk replayed by hand from the same suggestions ends in the reference with as many keys."""
+    """A walk replayed by hand with the same suggestions ends in the reference, by as many keys."""
 
     def ask(typed: str) -> tuple[str, float]:
         rest = reference[len(typed) :].partition("\n")[0]
         return (rest if len(rest) <= reach else rest[:-1], (len(typed) % 4) / 4)
 
-    saving = saved(list(requests(reference, ask)), len(reference), threshold)
-    typed, keys = "", 0
+    saving = saved(list(requests(reference, ask)), threshold)
+    typed, keys, line = "", 0, ""  # `line`: all that is typed once what is shown is accepted
     while typed != reference:
         text, confidence = ask(typed)
+        if not (line.startswith(typed) and len(line) > len(typed)):
+            line = typed + text if text.strip() and confidence >= threshold else ""
         rest = reference[len(typed) :].partition("\n")[0]
-        accept = bool(text.strip()) and confidence >= threshold and text == rest
-        typed += text if accept else reference[len(typed)]
+        typed = line if line and line == typed + rest else typed + reference[len(typed)]
         keys += 1
     assert saving.saved == len(reference) - keys
     assert saving.asked == keys
-    assert saving.right <= saving.shown <= saving.asked
+    assert saving.right <= saving.offered <= saving.shown <= saving.asked
 
 
 def test_an_exact_walk_of_no_characters_saves_nothing() -> None:
-    assert saved([], 0, 0.0).saved == 0
+    assert saved([], 0.0).saved == 0
     assert list(requests("", lambda typed: ("x", 1.0))) == []
-    assert Keystroke(0, 0.5, True, False, 3).shown
 
 
 def test_confidences_that_come_true_have_no_calibration_error() -> None:

@@ -88,7 +88,12 @@ def test_every_measure_of_a_repository(repository: Path, tiny_checkpoint: Path, 
     found = json.loads((tmp_path / "0" / "results.json").read_text())
     assert found["figures"].keys() == {"exact match", "edit similarity", "syntax validity", "bits a character"}
     assert found["figures"]["exact match"]["model"]["rows"] == 5
-    assert found["typist"]["points"]["0.2"].keys() == {"characters saved", "coverage", "precision"}
+    assert found["typist"]["points"]["0.2"].keys() == {
+        "characters saved",
+        "coverage",
+        "precision",
+        "suggestions taken",
+    }
     assert found["typist"]["copy"]["coverage"]["value"] > 0
     assert found["calibration"]["bins"]
     assert {"arguments", "python"} <= found["kinds"].keys()

@@ -16,7 +16,7 @@ measure() { coda-model eval "$@" --model "$model" --threads "$threads"; }
 infilling=humaneval-infilling
 
 measure $infilling-single-line --data "$data/single-line.jsonl.gz" --out "$out/single-line"
-measure repo "$corpus" --holes 300 --nll-rows 40 --typist-rows 15 --out "$out/held-out"
+measure repo "$corpus" --holes 300 --nll-rows 40 --typist-rows 100 --out "$out/held-out"
 measure $infilling-single-line --data "$data/single-line.jsonl.gz" --lookups 0 --out "$out/single-line-alone"
 measure repo "$corpus" --holes 300 --nll-draws 0 --typist-rows 0 --lookups 0 --out "$out/held-out-alone"
 measure $infilling-random-span --data "$data/random-span.jsonl.gz" --limit 200 --out "$out/random-span"

@@ -8,11 +8,15 @@ from dataclasses import dataclass, replace
 
 _KEPT_A_DOCUMENT = 16
 _KEPT_DOCUMENTS = 32
-_CLOSERS = frozenset(")]}>\"'`")
+_ALL_CLOSERS = ")]}>\"'`"
+_CLOSERS = frozenset(_ALL_CLOSERS)
 _MOST_AUTO_CLOSED = 3
 _LONGEST_DIVERGENCE = 12  # characters typed beside a suggestion, after which it is no guide any more
 _SHORTEST_REMAINDER = 4  # characters; less says nothing but how long the fill is
 _WORD = re.compile(r"\w+")
+CHANGED_ODDS = 0.45
+"""What the odds of a text are multiplied by where it is not what the answer before foresaw (docs/log.md, *A model that
+changes its mind*: fitted to a typist's keystrokes, of which the model's confidence knows the last alone)."""
 
 
 @dataclass(frozen=True)
@@ -92,20 +96,40 @@ class Answered:
 
         None where this answer is about another place, or nothing of the suggestion is left.
         """
-        if not self.suggestions or cursor <= self.start or not _stands_before(text, self.start, self.before):
+        typed = self._typed(text, cursor)
+        if typed is None:
             return None
-        typed, said = text[self.start : cursor], self.suggestions[0].text
-        if _auto_closed(text, cursor, self.hole[self.cursor - self.start :] + self.after, self.to_end) is None:
-            return None
+        said = self.suggestions[0].text
         pairs = enumerate(zip(typed, said, strict=False))
         same = next((at for at, (one, other) in pairs if one != other), min(len(typed), len(said)))
         other, rest = typed[same:], said[same:]
-        if not other or len(other) > _LONGEST_DIVERGENCE or "\n" in other or "\r" in other:
+        if not other or len(other) > _LONGEST_DIVERGENCE:
             return None
         if _WORD.fullmatch(other):  # another word is being written in place of the one that was suggested
             word = _WORD.match(rest)
             rest = rest[min(len(other), len(word.group()) if word else 0) :]
         return rest if len(rest.strip()) >= _SHORTEST_REMAINDER and _WORD.search(rest) else None
+
+    def foresaw(self, text: str, cursor: int, suggestion: str) -> bool | None:
+        """Whether the best suggestion, typed along, now says this.
+
+        None where this answer is about another place, or all of the suggestion is typed.
+        """
+        typed = self._typed(text, cursor)
+        if typed is None or typed == (said := self.suggestions[0].text):
+            return None
+        # Closers that the editor has put behind the cursor are no longer the suggestion's.
+        return said.startswith(typed) and said[len(typed) :].rstrip(_ALL_CLOSERS) == suggestion.rstrip(_ALL_CLOSERS)
+
+    def _typed(self, text: str, cursor: int) -> str | None:
+        """What the user has typed on the line since, in front of what followed then; None where it is not only that."""
+        if not self.suggestions or cursor <= self.start or not _stands_before(text, self.start, self.before):
+            return None
+        typed = text[self.start : cursor]
+        rest = self.hole[self.cursor - self.start :] + self.after
+        if "\n" in typed or "\r" in typed or _auto_closed(text, cursor, rest, self.to_end) is None:
+            return None
+        return typed
 
 
 class SuggestionCache:
@@ -132,6 +156,13 @@ class SuggestionCache:
         """What may still fit of the newest answer, where the user has just typed something else; see Answered."""
         newest = next(iter(self._answered.get(uri, ())), None)
         return newest.remainder(text, cursor) if newest is not None else None
+
+    def sure(self, uri: str, text: str, cursor: int, suggestion: str, confidence: float) -> float:
+        """The confidence, lowered where the newest answer foresaw something else here."""
+        newest = next(iter(self._answered.get(uri, ())), None)
+        if newest is None or newest.foresaw(text, cursor, suggestion) is not False:
+            return confidence
+        return confidence / (confidence + (1 - confidence) / CHANGED_ODDS)
 
     def forget(self, uri: str) -> None:
         """Drop what is kept of a document."""

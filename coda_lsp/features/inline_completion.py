@@ -148,7 +148,8 @@ class InlineCompletion:
         window = window_around(text, hole.start, hole.end)
         before, after = text[window.start : hole.start], text[hole.end : window.end]
         prefix, suffix = with_unix_line_ends(before), with_unix_line_ends(after)
-        draft = self._cache.remainder(document.uri, text, cursor.offset) if hole.start == cursor.offset else None
+        at_cursor = hole.start == cursor.offset
+        draft = self._cache.remainder(document.uri, text, cursor.offset) if at_cursor else None
         place = Hole(
             single_line=hole.single_line or not settings.multi_line,
             max_tokens=settings.max_tokens,
@@ -168,7 +169,10 @@ class InlineCompletion:
                 "%r (%.2f) became %r by %s", candidate.fills[0], candidate.confidence, outcome.text, outcome.fired
             )
             if outcome.text:
-                kept.setdefault(with_line_ends_of(outcome.text, text), candidate.confidence)
+                fill, sure = with_line_ends_of(outcome.text, text), candidate.confidence
+                if at_cursor:
+                    sure = self._cache.sure(document.uri, text, cursor.offset, fill, sure)
+                kept.setdefault(fill, sure)
         return Answered(
             start=hole.start,
             end=hole.end,

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+CHANGED_ODDS = 0.45
+"""As in coda_lsp/suggestions.py, for what an editor would show is what is counted."""
 Ask = Callable[[str], tuple[str, float]]
 """Given what was typed of the hole so far, the suggested text and its confidence."""
 
@@ -58,25 +60,36 @@ class Saving:
 def saved(keystrokes: Sequence[Keystroke], threshold: float) -> Saving:
     """Walk the reference with the suggestions above a threshold: accept if and only if it is what follows.
 
-    As in the editor (coda_lsp/suggestions.py), a suggestion that is shown stays while it is typed along, and anything
-    else is asked for anew at every key.
+    As in the editor (coda_lsp/suggestions.py), a suggestion that is shown stays while it is typed along, anything else
+    is asked for anew at every key, and what is not what the answer before foresaw has to be surer.
     """
     position, visible = 0, ""
+    foreseen: str | None = None
     spared, asked, shown, offered, right = 0, 0, 0, 0, 0
     while position < len(keystrokes):
         keystroke = keystrokes[position]
         asked += 1
-        if not visible and keystroke.something and keystroke.confidence >= threshold:
-            visible = keystroke.suggestion
+        said = visible or keystroke.suggestion
+        if not visible and keystroke.something and _sure(keystroke, foreseen) >= threshold:
+            visible = said
             offered += 1
         shown += bool(visible)
         if visible and visible == keystroke.rest:
             right += 1
             spared += len(visible) - 1
             position += len(visible)
-            visible = ""
+            visible, foreseen = "", None
         else:
-            typed = keystroke.rest[:1] or "\n"
-            visible = visible[1:] if visible.startswith(typed) else ""
+            typed = keystroke.rest[:1]
+            rest = said[1:] if typed and said.startswith(typed) else ""
+            visible = rest if visible else ""
+            foreseen = None if said in ("", typed) or not typed else rest
             position += 1
     return Saving(spared, len(keystrokes), asked, shown, offered, right)
+
+
+def _sure(keystroke: Keystroke, foreseen: str | None) -> float:
+    sure = keystroke.confidence
+    if foreseen is None or foreseen == keystroke.suggestion:
+        return sure
+    return sure / (sure + (1 - sure) / CHANGED_ODDS)

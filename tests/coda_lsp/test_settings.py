@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coda_lsp import suggestions
 from coda_lsp.settings import DEFAULTS, Settings, json_schema, parse_settings
+from coda_model.evaluate import typist
 from coda_model.evaluate.figures import EDITOR_THRESHOLD
 
 KEYS = list(json_schema()["properties"])
@@ -18,8 +20,9 @@ def test_nothing_given_is_the_defaults():
     assert parse_settings({"coda": None}) == (DEFAULTS, ())
 
 
-def test_the_quality_report_knows_the_threshold_of_the_editor():
+def test_the_quality_report_shows_what_the_editor_would():
     assert DEFAULTS.minimum_confidence == EDITOR_THRESHOLD
+    assert suggestions.CHANGED_ODDS == typist.CHANGED_ODDS
 
 
 def test_every_setting_can_be_given():

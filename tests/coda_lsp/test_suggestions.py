@@ -111,6 +111,33 @@ def test_typing_along_what_was_hidden(now: str, sure: float, invoked: bool, expe
     assert (shown is not None and shown.asked_for) == invoked
 
 
+@pytest.mark.parametrize(
+    ("asked", "fills", "now", "suggestion", "expected"),
+    [
+        ("x = ▮\n", ["a + b"], "x = a ▮\n", "+ b", 0.5),
+        ("x = ▮\n", ["a + b"], "x = a ▮\n", "- b", 0.31),
+        ("x = ▮\n", ["a + b"], "x = c▮\n", " + b", 0.31),
+        ("x = ▮\n", ["a + b", "c"], "x = c▮\n", " + b", 0.31),  # the best one is what it said
+        ("x = ▮\n", ["a + b"], "x = a + b▮\n", " + c", 0.5),  # all of it is typed or taken
+        ("x = ▮\n", ["a + b"], "x = ▮\n", "c", 0.5),
+        ("x = ▮\n", [], "x = a▮\n", "b", 0.5),
+        ("x = ▮\n", ["f(a)"], "x = f(▮)\n", "a", 0.5),  # the editor has closed the bracket
+        ("x = ▮\n", ["f(a)"], "x = f(▮)\n", "b", 0.31),
+        ("x = ▮\n", ["a\nb"], "x = a\n▮\n", "c", 0.5),  # another line
+        ("x = ▮\n", ["a + b"], "y = a ▮\n", "- b", 0.5),
+    ],
+)
+def test_a_model_that_changes_its_mind_is_less_sure(
+    asked: str, fills: list[str], now: str, suggestion: str, expected: float
+) -> None:
+    cache = SuggestionCache()
+    cache.add("u", answered(asked, *fills))
+    text, cursor = now.replace("▮", ""), now.index("▮")
+    assert cache.sure("u", text, cursor, suggestion, 0.5) == pytest.approx(expected, abs=0.001)
+    assert cache.sure("u", text, cursor, suggestion, 1.0) == 1.0
+    assert cache.sure("v", text, cursor, suggestion, 0.5) == 0.5
+
+
 @given(st.text(max_size=8), st.text(min_size=1, max_size=8), st.text(max_size=8), st.data())
 def test_typing_along_and_accepting_is_accepting_at_once(
     before: str, fill: str, after: str, data: st.DataObject

@@ -81,19 +81,37 @@ def test_a_typist_accepts_what_follows_and_nothing_else() -> None:
 
 def test_what_is_shown_stays_while_it_is_typed_along_and_what_is_hidden_is_asked_anew() -> None:
     """`abx` is shown at once and up to the `c`; at a higher threshold `bcd`, of which the model is surer by then."""
-    answers = {"": ("abx", 0.5), "a": ("bcd", 0.7), "ab": ("cd", 0.1), "abc": ("no", 0.9)}
+    answers = {"": ("abx", 0.5), "a": ("bcd", 0.8), "ab": ("cd", 0.1), "abc": ("no", 0.9)}
     keystrokes = list(requests("abcd", lambda typed: answers[typed]))
     assert saved(keystrokes, threshold=0.5) == Saving(saved=0, characters=4, asked=4, shown=4, offered=2, right=0)
     assert saved(keystrokes, threshold=0.6) == Saving(saved=2, characters=4, asked=2, shown=1, offered=1, right=1)
 
 
+@pytest.mark.parametrize(
+    ("first", "shown"),
+    [
+        ("ab", True),  # foreseen
+        ("ax", False),  # foreseen was something else
+        ("x", False),
+        ("a", True),  # all of it is typed
+        ("", True),  # nothing was said
+    ],
+)
+def test_what_was_not_foreseen_has_to_be_surer(first: str, shown: bool) -> None:
+    """Odds of 1 become 0.45, a confidence of 0.31."""
+    answers = {"": (first, 0.1), "a": ("b", 0.5)}
+    saving = saved(list(requests("ab", lambda typed: answers[typed])), threshold=0.4)
+    assert saving.shown == shown
+    assert saved(list(requests("ab", lambda typed: answers[typed])), threshold=0.31).shown == 1
+
+
 @given(st.text("ab \n", max_size=30), st.integers(0, 5), st.floats(0, 1))
 def test_a_typist_types_the_reference(reference: str, reach: int, threshold: float) -> None:
-    """A walk replayed by hand with the same suggestions ends in the reference, by as many keys."""
+    """A walk replayed by hand with the same suggestions, sure or not at all, ends in the reference, by as many keys."""
 
     def ask(typed: str) -> tuple[str, float]:
         rest = reference[len(typed) :].partition("\n")[0]
-        return (rest if len(rest) <= reach else rest[:-1], (len(typed) % 4) / 4)
+        return rest[:-1] if len(rest) > reach else rest, float(len(typed) % 3 > 0)
 
     saving = saved(list(requests(reference, ask)), threshold)
     typed, keys, line = "", 0, ""  # `line`: all that is typed once what is shown is accepted

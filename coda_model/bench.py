@@ -125,7 +125,7 @@ def run_bench(
     if model is None:
         infiller = random_infiller(device, dtype)
     else:
-        infiller = Infiller.from_pretrained(model, device, dtype, kept_documents=KEPT_DOCUMENTS)
+        infiller = Infiller.from_pretrained(model, device, dtype, KEPT_DOCUMENTS, fastest_threads=threads is None)
     if settings.kind == "line":
         cut = cut_lines(files, settings.holes, settings.seed, infiller.tokenizer)
     else:

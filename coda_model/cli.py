@@ -213,7 +213,7 @@ def bench(
     tokens: Annotated[int, typer.Option(min=1, max=256, help="Tokens of a span.")] = 32,
     context_tokens: Annotated[int, typer.Option(min=80, help="Tokens around it, as far as the model has room.")] = 512,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of a forward; PyTorch's choice by default.")
+        int | None, typer.Option(min=1, help="Threads of a forward; by default as many as are fastest.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -251,7 +251,7 @@ def load(model: str, device: str, dtype: str) -> "Infiller":
     with stderr.status(f"Loading {escape(model)}") if stderr.is_terminal else _silence():
         from coda_model.infill import Infiller
 
-        return Infiller.from_pretrained(model, device, dtype)
+        return Infiller.from_pretrained(model, device, dtype, fastest_threads=True)
 
 
 def fill_with_progress(infiller: "Infiller", segments: list[Segment], options: InfillOptions) -> InfillResult:

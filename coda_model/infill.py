@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from coda_model.checkpoint import read_config, read_weights
@@ -13,7 +14,7 @@ from coda_model.forward import Work, compute
 from coda_model.graphs import StepGraphs
 from coda_model.length import Baselines
 from coda_model.locate import checkpoint_name, locate_checkpoint
-from coda_model.placement import NumberFormat, resolve_device, resolve_format
+from coda_model.placement import NumberFormat, resolve_device, resolve_format, use_fastest_threads
 from coda_model.request import Candidate, Hole, InfillOptions, InfillResult, Progress, Segment, Timings
 from coda_model.reuse import DocumentStore
 from coda_model.tokenizer import CodeTokenizer
@@ -50,18 +51,29 @@ class Infiller:
         self._graphs = StepGraphs(model) if model.model.norm.weight.device.type == "cuda" else None
         own = str(model.model.norm.weight.dtype).removeprefix("torch.")
         self.number_format = number_format or NumberFormat(own)
+        self._threads = torch.get_num_threads()
 
     @classmethod
     def from_pretrained(
-        cls, path: str = "bundled", device: str = "cpu", dtype: str = "float32", kept_documents: int = 0
+        cls,
+        path: str = "bundled",
+        device: str = "cpu",
+        dtype: str = "float32",
+        kept_documents: int = 0,
+        fastest_threads: bool = False,
     ) -> Self:
-        """Load `bundled`, a checkpoint folder or a Hub id. Raises CodaError in one sentence where that fails."""
+        """Load `bundled`, a checkpoint folder or a Hub id. Raises CodaError in one sentence where that fails.
+
+        With `fastest_threads` PyTorch computes on a CPU with as many threads as are fastest for this model.
+        """
         place = resolve_device(device)
         number_format = resolve_format(dtype, place)
         folder = locate_checkpoint(path)
         config = read_config(folder)
         tokenizer = CodeTokenizer.from_folder(folder, config.vocab_size)
         model = read_weights(folder, config, place, number_format)
+        if fastest_threads and place.type == "cpu":
+            use_fastest_threads(model)
         name, calibration = checkpoint_name(path), read_calibration(folder)
         return cls(model, tokenizer, name, str(folder), kept_documents, number_format, calibration)
 
@@ -114,6 +126,7 @@ class Infiller:
             "device": str(weight.device),
             "dtype": self.number_format.name,
             "measured_ms": self.number_format.measured_ms or None,
+            "threads": self._threads,
             "parameters": config.parameters,
             "vocabulary": config.vocab_size,
             "layers": config.num_hidden_layers,

@@ -47,7 +47,7 @@ def run_server(
     def load() -> SteppingModel:
         from coda_model.infill import Infiller  # torch, imported in the worker while the port already answers
 
-        return Infiller.from_pretrained(model, device=device, dtype=dtype, kept_documents=KEPT_DOCUMENTS)
+        return Infiller.from_pretrained(model, device, dtype, KEPT_DOCUMENTS, fastest_threads=True)
 
     bound_host, bound_port = listener.getsockname()[:2]
     local_only = names_loopback(bound_host)

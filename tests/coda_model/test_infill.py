@@ -217,6 +217,7 @@ def test_info(infiller: Infiller) -> None:
         "device": "cpu",
         "dtype": "float32",
         "measured_ms": None,
+        "threads": torch.get_num_threads(),
         "parameters": 33_536,
         "vocabulary": 369,
         "layers": 2,

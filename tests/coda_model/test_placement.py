@@ -47,6 +47,45 @@ def test_a_product_takes_time(name: str) -> None:
     assert 0 < placement._product_ms(NumberFormat(name)) < 5000
 
 
+@pytest.mark.parametrize(
+    ("most", "times_ms", "expected"),
+    [
+        (1, {1: 5.0}, 1),
+        (2, {2: 6.0, 1: 4.0}, 1),
+        (2, {2: 3.0, 1: 4.0}, 2),
+        (2, {2: 4.0, 1: 4.0}, 2),
+        (8, {8: 6.0, 4: 3.0, 2: 4.0}, 4),  # and one thread is not tried
+        (6, {6: 6.0, 3: 5.0, 1: 4.0}, 1),
+    ],
+)
+def test_a_step_gets_the_threads_that_are_fastest(
+    monkeypatch: pytest.MonkeyPatch, most: int, times_ms: dict[int, float], expected: int
+) -> None:
+    before, model = torch.get_num_threads(), torch.nn.Embedding(1, 1)
+    monkeypatch.setattr(placement, "_step_ms", lambda measured, threads: times_ms[threads])
+    try:
+        torch.set_num_threads(most)
+        placement.use_fastest_threads(model)
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_step_takes_time_with_the_threads_that_are_asked_for() -> None:
+    before, seen = torch.get_num_threads(), set()
+
+    class Model(torch.nn.Embedding):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            seen.add(torch.get_num_threads())
+            return super().forward(input)
+
+    try:
+        assert 0 < placement._step_ms(Model(1, 8), 1) < 5000
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {1}
+
+
 def test_int8_needs_a_cpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CodaError, match="only on a CPU"):
         placement.resolve_format("int8", torch.device("cuda"))

@@ -43,6 +43,7 @@ def test_health_and_info(client: httpx.Client) -> None:
             "device",
             "dtype",
             "measured_ms",
+            "threads",
             "parameters",
             "vocabulary",
             "layers",

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 _KEPT_A_DOCUMENT = 16
 _KEPT_DOCUMENTS = 32
-_ALL_CLOSERS = ")]}>\"'`"
-_CLOSERS = frozenset(_ALL_CLOSERS)
+_CLOSERS = frozenset(")]}>\"'`")
 _MOST_AUTO_CLOSED = 3
 _LONGEST_DIVERGENCE = 12  # characters typed beside a suggestion, after which it is no guide any more
 _SHORTEST_REMAINDER = 4  # characters; less says nothing but how long the fill is
@@ -68,8 +67,7 @@ class Answered:
             return None
         typed = text[self.start : cursor]
         untouched = typed == self.hole[: self.cursor - self.start]
-        rest = self.hole[self.cursor - self.start :] + self.after
-        closed = _auto_closed(text, cursor, rest, self.to_end)
+        closed = self._auto_closed(text, cursor)
         if closed is None or (closed and untouched):
             return None
         end = cursor + closed + self.end - self.cursor
@@ -103,7 +101,7 @@ class Answered:
         pairs = enumerate(zip(typed, said, strict=False))
         same = next((at for at, (one, other) in pairs if one != other), min(len(typed), len(said)))
         other, rest = typed[same:], said[same:]
-        if not other or len(other) > _LONGEST_DIVERGENCE:
+        if not other or len(other) > _LONGEST_DIVERGENCE or "\n" in other or "\r" in other:
             return None
         if _WORD.fullmatch(other):  # another word is being written in place of the one that was suggested
             word = _WORD.match(rest)
@@ -113,23 +111,31 @@ class Answered:
     def foresaw(self, text: str, cursor: int, suggestion: str) -> bool | None:
         """Whether the best suggestion, typed along, now says this.
 
-        None where this answer is about another place, or all of the suggestion is typed.
+        None where this answer is about another place or line, or all of the suggestion is typed.
         """
         typed = self._typed(text, cursor)
-        if typed is None or typed == (said := self.suggestions[0].text):
+        if typed is None or "\n" in typed or "\r" in typed or typed == (said := self.suggestions[0].text):
             return None
         # Closers that the editor has put behind the cursor are no longer the suggestion's.
-        return said.startswith(typed) and said[len(typed) :].rstrip(_ALL_CLOSERS) == suggestion.rstrip(_ALL_CLOSERS)
+        closers = "".join(_CLOSERS)
+        return said.startswith(typed) and said[len(typed) :].rstrip(closers) == suggestion.rstrip(closers)
 
     def _typed(self, text: str, cursor: int) -> str | None:
-        """What the user has typed on the line since, in front of what followed then; None where it is not only that."""
+        """What the user has typed here since something was suggested; None where this answer is about another place."""
         if not self.suggestions or cursor <= self.start or not _stands_before(text, self.start, self.before):
             return None
-        typed = text[self.start : cursor]
+        return text[self.start : cursor] if self._auto_closed(text, cursor) is not None else None
+
+    def _auto_closed(self, text: str, cursor: int) -> int | None:
+        """How many closers the editor has put between the cursor and what followed it; None where that does not."""
         rest = self.hole[self.cursor - self.start :] + self.after
-        if "\n" in typed or "\r" in typed or _auto_closed(text, cursor, rest, self.to_end) is None:
-            return None
-        return typed
+        for count in range(_MOST_AUTO_CLOSED + 1):
+            follows = cursor + count
+            if text.startswith(rest, follows) and (not self.to_end or len(text) == follows + len(rest)):
+                return count
+            if text[follows : follows + 1] not in _CLOSERS:
+                return None
+        return None
 
 
 class SuggestionCache:
@@ -154,12 +160,12 @@ class SuggestionCache:
 
     def remainder(self, uri: str, text: str, cursor: int) -> str | None:
         """What may still fit of the newest answer, where the user has just typed something else; see Answered."""
-        newest = next(iter(self._answered.get(uri, ())), None)
+        newest = self._newest(uri)
         return newest.remainder(text, cursor) if newest is not None else None
 
     def sure(self, uri: str, text: str, cursor: int, suggestion: str, confidence: float) -> float:
         """The confidence, lowered where the newest answer foresaw something else here."""
-        newest = next(iter(self._answered.get(uri, ())), None)
+        newest = self._newest(uri)
         if newest is None or newest.foresaw(text, cursor, suggestion) is not False:
             return confidence
         return confidence / (confidence + (1 - confidence) / CHANGED_ODDS)
@@ -172,20 +178,12 @@ class SuggestionCache:
         """Drop everything: other settings or another model would answer differently."""
         self._answered.clear()
 
+    def _newest(self, uri: str) -> Answered | None:
+        return next(iter(self._answered.get(uri, ())), None)
+
 
 def _stands_before(text: str, end: int, before: str) -> bool:
     return end >= len(before) and text.startswith(before, end - len(before))
-
-
-def _auto_closed(text: str, cursor: int, rest: str, to_end: bool) -> int | None:
-    """How many closers the editor has put between the cursor and `rest`; None where `rest` does not follow."""
-    for count in range(_MOST_AUTO_CLOSED + 1):
-        follows = cursor + count
-        if text.startswith(rest, follows) and (not to_end or len(text) == follows + len(rest)):
-            return count
-        if text[follows : follows + 1] not in _CLOSERS:
-            return None
-    return None
 
 
 def _holds_in_order(text: str, characters: str) -> bool:

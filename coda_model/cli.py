@@ -213,7 +213,10 @@ def bench(
     tokens: Annotated[int, typer.Option(min=1, max=256, help="Tokens of a span.")] = 32,
     context_tokens: Annotated[int, typer.Option(min=80, help="Tokens around it, as far as the model has room.")] = 512,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of a forward; by default as many as are fastest.")
+        int | None,
+        typer.Option(
+            min=1, help="Threads of a forward; by default as many as are fastest, of random weights PyTorch's choice."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

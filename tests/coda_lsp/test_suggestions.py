@@ -83,6 +83,7 @@ def test_what_an_answer_says_later(asked: str, fills: list[str], now: str, expec
         ("x = ▮\n", "a + b", "x = a +▮\n", None),  # along it
         ("x = ▮\n", "a + b", "x = a + c▮\n", None),  # nothing is left
         ("x = ▮\n", "a + b", "x = a\n▮\n", None),
+        ("▮\n", "a = 1\nb = f(c)", "a = 1\nd▮\n", " = f(c)"),  # in the second line of a block
         ("x = ▮\n", "a + b", "x = something_else_entirely▮\n", None),
         ("x = ▮\n", "a + b", "y = m▮\n", None),
         ("x = ▮\n", "a + b", "x = m▮\nz\n", None),

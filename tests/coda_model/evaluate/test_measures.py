@@ -8,7 +8,7 @@ from coda_model.evaluate.filling import cut_at, longest_snippet
 from coda_model.evaluate.measures import edit_similarity, exact_match, floor_fill, needs_fill, parses
 from coda_model.evaluate.problems import Problem
 from coda_model.evaluate.reliability import MIN_SHOWN, calibrate
-from coda_model.evaluate.typist import Saving, requests, saved
+from coda_model.evaluate.typist import Keystroke, Saving, requests, saved
 
 
 def hole(prefix: str, suffix: str, reference: str = "", language: str = "python") -> Problem:
@@ -107,18 +107,22 @@ def test_what_was_not_foreseen_has_to_be_surer(first: str, shown: bool) -> None:
 
 @given(st.text("ab \n", max_size=30), st.integers(0, 5), st.floats(0, 1))
 def test_a_typist_types_the_reference(reference: str, reach: int, threshold: float) -> None:
-    """A walk replayed by hand with the same suggestions, sure or not at all, ends in the reference, by as many keys."""
+    """A walk replayed by hand with the same suggestions ends in the reference, by as many keys."""
 
     def ask(typed: str) -> tuple[str, float]:
         rest = reference[len(typed) :].partition("\n")[0]
-        return rest[:-1] if len(rest) > reach else rest, float(len(typed) % 3 > 0)
+        return rest[:-1] if len(rest) > reach else rest, (len(typed) % 4) / 4
 
     saving = saved(list(requests(reference, ask)), threshold)
-    typed, keys, line = "", 0, ""  # `line`: all that is typed once what is shown is accepted
+    # `line`: all that is typed once what is shown is accepted; `said`: once the latest answer is, whether shown or not.
+    typed, keys, line, said, asked_at = "", 0, "", "", 0
     while typed != reference:
-        text, confidence = ask(typed)
         if not (line.startswith(typed) and len(line) > len(typed)):
-            line = typed + text if text.strip() and confidence >= threshold else ""
+            text, confidence = ask(typed)
+            changed = said not in ("", typed, typed + text) and "\n" not in typed[asked_at:]
+            sure = 0.45 * confidence / (0.45 * confidence + 1 - confidence) if changed else confidence
+            line = typed + text if text.strip() and sure >= threshold else ""
+            said, asked_at = typed + text if text else "", len(typed)
         rest = reference[len(typed) :].partition("\n")[0]
         typed = line if line and line == typed + rest else typed + reference[len(typed)]
         keys += 1
@@ -129,6 +133,8 @@ def test_a_typist_types_the_reference(reference: str, reach: int, threshold: flo
 
 def test_an_exact_walk_of_no_characters_saves_nothing() -> None:
     assert saved([], 0.0).saved == 0
+    assert Keystroke("abc", 0.5, "abc").right
+    assert not Keystroke(" ", 0.5, " ").something
     assert list(requests("", lambda typed: ("x", 1.0))) == []
 
 
